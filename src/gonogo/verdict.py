@@ -1,0 +1,243 @@
+"""From plan and records to the verdict: a pure function.
+
+Absence is never a pass. Whatever was not measured, not finished, measured on another release or under
+another plan, or is older than its shelf life keeps the launch from GO; taking a gate, a measurement, a
+file or a run away never moves the verdict towards GO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from gonogo.model import (
+    PHASES,
+    Ask,
+    Box,
+    BoxKind,
+    GateInfo,
+    GateState,
+    LaunchState,
+    Measurement,
+    Outcome,
+    Phase,
+    PhaseState,
+    Records,
+    Result,
+    RunRecord,
+    Verdict,
+)
+from gonogo.plan import Plan
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far ahead another machine's clock may run before its result is not believed."""
+
+_BADNESS = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.INCONCLUSIVE: 2, Outcome.PASS: 9}
+
+
+def judge(plan: Plan, records: Records, now: datetime) -> LaunchState:
+    """State of the whole launch at ``now``."""
+    runs = tuple(r for r in records.runs if r.info.target == plan.target)
+    infos = {gate: info for run in runs for gate, info in run.gates.items()}
+    wanted = plan.asks()
+    dropped = _dropped(plan, runs, frozenset(wanted))
+    states = {ask: _state(plan, ask, runs, infos, now) for ask in wanted} | {
+        ask: _dropped_state(ask, runs, infos) for ask in dropped
+    }
+    phases = _phases(plan, states)
+    return LaunchState(
+        launch=plan.launch,
+        target=plan.target,
+        target_kind=plan.target_kind,
+        rehearsal=plan.rehearsal,
+        verdict=combine((p.verdict for p in phases), holds=bool(records.problems) or not phases),
+        generated_at=now,
+        phases=phases,
+        plan_digest=plan.digest,
+        problems=records.problems,
+        runs=tuple(sorted((r.info for r in runs), key=lambda info: (info.started_at, info.id))),
+        base_url=plan.base_url,
+    )
+
+
+def scope_verdict(state: LaunchState, matches: Callable[[Ask], bool], covers: Callable[[str], bool]) -> Verdict:
+    """Verdict of a part of the launch.
+
+    Args:
+        state: the whole launch.
+        matches: whether a gate belongs to the part.
+        covers: whether a phase's boxes for people (unmapped, not yet attested) belong to it.
+
+    A part that matches nothing is HOLD.
+    """
+    verdicts = [gate_verdict(g) for p in state.phases for g in p.gates if matches(g.ask)]
+    covered = [p for p in state.phases if covers(p.phase.id)]
+    verdicts += [Verdict.HOLD for p in covered if p.holds]
+    verdicts += [p.verdict for p in covered if not p.gates]
+    return combine(verdicts, holds=bool(state.problems))
+
+
+def gate_verdict(gate: GateState) -> Verdict:
+    """What one gate alone says: PASS or a live waiver GO, FAIL NO-GO, all else HOLD."""
+    if gate.outcome is Outcome.PASS or gate.waived:
+        return Verdict.GO
+    return Verdict.NO_GO if gate.outcome is Outcome.FAIL else Verdict.HOLD
+
+
+def combine(verdicts: Iterable[Verdict], *, holds: bool = False) -> Verdict:
+    """The worst of several verdicts; of none at all HOLD."""
+    order = (Verdict.ROLLBACK, Verdict.CONSIDER_ROLLBACK, Verdict.NO_GO, Verdict.HOLD, Verdict.GO)
+    found = list(verdicts) or [Verdict.HOLD]
+    return min([*found, Verdict.HOLD] if holds else found, key=order.index)
+
+
+def outcome_of(measurements: Iterable[Measurement]) -> tuple[Outcome, str]:
+    """Outcome and reason that a gate's measurements speak for by themselves."""
+    taken = list(measurements)
+    bad = [m for m in taken if m.ok is False]
+    undecided = [m for m in taken if m.ok is None]
+    if bad:
+        return Outcome.FAIL, "; ".join(m.sentence for m in bad)
+    if undecided:
+        return Outcome.INCONCLUSIVE, "; ".join(m.sentence for m in undecided)
+    if not taken:
+        return Outcome.INCONCLUSIVE, "the gate ended without a single measurement, so nothing is proven"
+    return Outcome.PASS, ""
+
+
+def _state(
+    plan: Plan, ask: Ask, runs: tuple[RunRecord, ...], infos: dict[str, GateInfo], now: datetime
+) -> GateState:
+    title = infos[ask.gate].title if ask.gate in infos else ask.gate
+    result, unfinished = _latest(ask, runs)
+    if unfinished is not None:
+        reason = f"run {unfinished.info.id} was to measure it and ended before it did"
+        return GateState(ask, title, Outcome.MISSING, reason)
+    if result is None:
+        return GateState(ask, title, Outcome.MISSING, "asked for, never run")
+    outcome, reason = _believed(result)
+    stale = _why_stale(plan, ask, result, outcome, now)
+    if stale:
+        return GateState(ask, title, Outcome.STALE, f"{stale}; was {outcome}", result=result)
+    return GateState(ask, result.title or title, outcome, reason, result=result)
+
+
+def _latest(ask: Ask, runs: Iterable[RunRecord]) -> tuple[Result | None, RunRecord | None]:
+    """The newest result of an ask, or the run that should have brought a newer one.
+
+    A run that tried an ask several times (two browsers, say) answers with the worst of them, and not at
+    all before each is there. Ties go to the worse outcome, so the order in which files arrive never matters.
+    """
+    newest: Result | None = None
+    unfinished: RunRecord | None = None
+    for run in runs:
+        results = [r for r in run.results if r.ask == ask]
+        if len(results) < run.planned.count(ask):
+            if unfinished is None or run.info.started_at > unfinished.info.started_at:
+                unfinished = run
+        elif results:
+            worst = min(results, key=lambda r: (_BADNESS.get(_believed(r)[0], 3), r.finished_at))
+            newest = worst if newest is None or _recency(worst) > _recency(newest) else newest
+    if unfinished and newest and newest.started_at >= unfinished.info.started_at:
+        return newest, None
+    return newest, unfinished
+
+
+def _recency(result: Result) -> tuple[datetime, int, str]:
+    return result.finished_at, -_BADNESS.get(result.outcome, 3), result.run
+
+
+def _believed(result: Result) -> tuple[Outcome, str]:
+    """A recorded PASS counts only as far as its measurements carry it."""
+    if result.outcome is not Outcome.PASS:
+        return result.outcome, result.reason
+    outcome, reason = outcome_of(result.measurements)
+    return (outcome, reason) if outcome is not Outcome.PASS else (Outcome.PASS, result.reason)
+
+
+def _why_stale(plan: Plan, ask: Ask, result: Result, outcome: Outcome, now: datetime) -> str:
+    if result.version != plan.launch.version:
+        return f"measured on release {result.version}, the launch is {plan.launch.version}"
+    if result.ask_digest != plan.ask_digest(ask):
+        return f"measured under other settings of target {plan.target} than launch.toml has now"
+    if result.finished_at > now + CLOCK_SKEW:
+        return f"dated {result.finished_at:%Y-%m-%d %H:%M} UTC, which lies in the future"
+    within = next((p.within for p in plan.phases if p.id == ask.phase), None)
+    age = now - result.finished_at
+    if outcome is Outcome.PASS and within is not None and age >= within:
+        return f"measured {_span(age)} ago, its shelf life is {_span(within)}"
+    return ""
+
+
+def _dropped(plan: Plan, runs: tuple[RunRecord, ...], wanted: frozenset[Ask]) -> list[Ask]:
+    """Asks of this release that are not proven and were taken out of the plan without a reason."""
+    same_release = [r for r in runs if r.version == plan.launch.version]
+    asked = {ask for run in same_release for ask in (*run.asked, *run.planned)}
+    scoped = plan.scoped_out()
+    return sorted(
+        ask for ask in asked - wanted if ask.gate not in scoped and not _proven(_latest(ask, same_release))
+    )
+
+
+def _proven(latest: tuple[Result | None, RunRecord | None]) -> bool:
+    result, unfinished = latest
+    return result is not None and unfinished is None and _believed(result)[0] is Outcome.PASS
+
+
+def _dropped_state(ask: Ask, runs: tuple[RunRecord, ...], infos: dict[str, GateInfo]) -> GateState:
+    result, _ = _latest(ask, runs)
+    outcome = _believed(result)[0] if result else Outcome.MISSING
+    reason = (
+        f"taken out of the plan while {outcome}"
+        + (f" ({result.reason})" if result and result.reason else "")
+        + f"; put it back, or scope it out with a reason: <!-- scope: why gate: {ask.gate} -->"
+    )
+    title = infos[ask.gate].title if ask.gate in infos else ask.gate
+    return GateState(ask, title, outcome, reason, result=result)
+
+
+def _phases(plan: Plan, states: dict[Ask, GateState]) -> tuple[PhaseState, ...]:
+    by_id = {phase.id: phase for phase in plan.phases}
+    for ask in states:
+        by_id.setdefault(ask.phase, Phase(ask.phase, ask.phase, 0))
+    return tuple(
+        _phase_state(by_id[phase_id], [s for s in states.values() if s.ask.phase == phase_id])
+        for phase_id in PHASES
+        if phase_id in by_id
+    )
+
+
+def _phase_state(phase: Phase, gates: list[GateState]) -> PhaseState:
+    holds = tuple(sentence for box in phase.boxes if (sentence := _hold(box)))
+    return PhaseState(
+        phase=phase,
+        verdict=combine(map(gate_verdict, gates), holds=bool(holds)) if gates else _gateless(phase, holds),
+        gates=tuple(gates),
+        holds=holds,
+    )
+
+
+def _gateless(phase: Phase, holds: tuple[str, ...]) -> Verdict:
+    """A phase whose boxes are all scoped out holds nothing up; one without any box does."""
+    return Verdict.HOLD if holds or not phase.boxes else Verdict.GO
+
+
+def _hold(box: Box) -> str:
+    if box.kind is BoxKind.UNMAPPED:
+        return f"'{box.text}' (line {box.line}) is mapped to no gate, no role and no reason"
+    if box.kind is BoxKind.ATTEST:
+        return f"'{box.text}' (line {box.line}) waits for {box.role}: {Outcome.PENDING}"
+    if box.kind is BoxKind.GATE and not box.gates:
+        return f"'{box.text}' (line {box.line}) names no gate"
+    return ""
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    for unit, size in (("d", 1440), ("h", 60)):
+        if minutes >= size:
+            return f"{minutes / size:.3g} {unit}"
+    return f"{minutes} min"
+
+
+__all__ = ["combine", "gate_verdict", "judge", "outcome_of", "scope_verdict"]
