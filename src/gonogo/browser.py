@@ -1,0 +1,111 @@
+"""Makes Playwright's Chromium look at the target as the plan says: its names, its certificate authority.
+
+Verification is never switched off: an authority of the plan goes into a certificate store of the
+browser's own, and names are mapped to the addresses that the plan's resolver gives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gonogo.errors import ToolError
+
+if TYPE_CHECKING:
+    from gonogo.session import GateSession
+    from gonogo.target import Target
+
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+
+
+class BrowserFixtures:
+    """Overrides of pytest-playwright's fixtures; registered after it, so that they win."""
+
+    @pytest.fixture(scope="session")
+    def browser_type_launch_args(
+        self,
+        browser_type_launch_args: dict[str, Any],
+        browser_name: str,
+        request: pytest.FixtureRequest,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> dict[str, Any]:
+        """Launch arguments with the plan's names and trust, for gates that use ``page``."""
+        session: GateSession | None = request.config.pluginmanager.get_plugin("gonogo-session")
+        if session is None or browser_name != "chromium":
+            return browser_type_launch_args
+        target = session.targets.get()
+        given = dict(browser_type_launch_args)
+        given.setdefault("executable_path", find_chromium())
+        given["args"] = [*given.get("args", []), *FLAGS, *_sandbox(), f"--host-resolver-rules={_rules(target)}"]
+        if target.ca_file:
+            home = trust_store(target.ca_file, tmp_path_factory.mktemp("browser-home"))
+            given["env"] = {**os.environ, **given.get("env", {}), "HOME": str(home)}
+        return given
+
+    @pytest.fixture(scope="session")
+    def browser_context_args(self, browser_context_args: dict[str, Any]) -> dict[str, Any]:
+        """A fixed language, so that texts and numbers do not depend on the machine."""
+        return {"locale": "en-US", **browser_context_args}
+
+
+def find_chromium() -> str:
+    """Path of the Chromium to use: ``$GONOGO_CHROMIUM``, or the first one on PATH.
+
+    Raises:
+        ToolError: there is none; says what to install.
+    """
+    named = os.environ.get("GONOGO_CHROMIUM")
+    found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
+    if not found or not Path(found).exists():
+        raise ToolError(
+            f"no Chromium found ({named or 'none on PATH'}); run scripts/setup, install the package chromium, or "
+            f"name one in GONOGO_CHROMIUM"
+        )
+    return found
+
+
+def trust_store(ca_file: Path, home: Path) -> Path:
+    """Make a home folder whose certificate store trusts one authority, as Chromium reads it on Linux.
+
+    Raises:
+        ToolError: ``certutil`` is missing or refuses the file.
+    """
+    certutil = shutil.which("certutil")
+    if certutil is None:
+        raise ToolError("certutil is missing, so the browser can't be told to trust ca_file; install libnss3-tools")
+    store = home / ".pki" / "nssdb"
+    store.mkdir(parents=True, exist_ok=True)
+    database = f"sql:{store}"
+    for command in (
+        [certutil, "-N", "-d", database, "--empty-password"],
+        [certutil, "-A", "-d", database, "-t", "C,,", "-n", "plan", "-i", str(ca_file)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        if done.returncode:
+            raise ToolError(f"certutil can't put {ca_file} into the browser's store: {done.stderr.strip()}")
+    return home
+
+
+def _rules(target: Target) -> str:
+    """The target's name goes where the plan's resolver says; no other name leads anywhere outside."""
+    address = target.connect_to(target.host, target.port)[0]
+    mapped = f"[{address}]" if ":" in address else address
+    only = ", MAP * ~NOTFOUND, EXCLUDE 127.0.0.1" if target.resolver else ""
+    return f"MAP {target.host} {mapped}{only}"
+
+
+def _sandbox() -> tuple[str, ...]:
+    return ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()

@@ -1,0 +1,95 @@
+"""Reads PLAYBOOK.md and launch.toml into one validated plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gonogo.errors import PlanError
+from gonogo.model import Launch, Phase
+from gonogo.plan import DEFAULT_TARGET, LAUNCH_FILE, PLAYBOOK, Plan
+from gonogo.playbook import parse_playbook
+from gonogo.settings import LaunchFile, TargetSettings, load_launch_file
+
+
+@dataclass(frozen=True)
+class LoadedPlan:
+    """The plan for one target, with the settings that it was made from."""
+
+    plan: Plan
+    launch_file: LaunchFile | None
+    root: Path
+
+    @property
+    def has_playbook(self) -> bool:
+        """Whether a playbook stands behind the plan, or gates alone do."""
+        return bool(self.plan.phases)
+
+    def target_settings(self, on: str | None = None) -> tuple[str, TargetSettings] | None:
+        """Name and settings of the target or of a companion of it; ``None`` without launch.toml."""
+        if self.launch_file is None:
+            return None
+        targets = self.launch_file.targets
+        name = (targets[self.plan.target].staging or on) if on else self.plan.target
+        return name, targets[name]
+
+    def ledger_folder(self, reports: Path | None) -> Path:
+        """Where the runs are kept."""
+        if reports is not None or self.launch_file is None:
+            return (reports or self.root / "reports") / "ledger"
+        return self.root / self.launch_file.launch.ledger
+
+
+def load_plan(root: Path, target: str | None = None, *, launch_file: str | None = None) -> LoadedPlan:
+    """Read the plan of a folder for one target.
+
+    Args:
+        root: folder with PLAYBOOK.md and launch.toml; either may be absent, then gates carry their
+            phases themselves, and no target is known.
+        target: name of a target; ``rehearsal`` by default.
+        launch_file: another launch file, relative to ``root``.
+
+    Raises:
+        PlanError: one sentence for each mistake.
+    """
+    playbook_path, launch_path = root / PLAYBOOK, root / (launch_file or LAUNCH_FILE)
+    name = target or DEFAULT_TARGET
+    phases: tuple[Phase, ...] = ()
+    if playbook_path.exists():
+        try:
+            phases = parse_playbook(playbook_path.read_text(encoding="utf-8"), PLAYBOOK)
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"{PLAYBOOK} can't be read: {error}; save it as UTF-8 text") from None
+    if not launch_path.exists():
+        if phases or launch_file:
+            raise PlanError(
+                f"{launch_path.name} is missing beside {PLAYBOOK}; create it with [launch] and [targets]"
+            )
+        return LoadedPlan(Plan(Launch(root.name, "unversioned", None), name, "unspecified", ()), None, root)
+    loaded = load_launch_file(launch_path)
+    settings = loaded.targets.get(name)
+    if settings is None:
+        raise PlanError(
+            f"{launch_path.name}: there is no target {name!r}; it has {', '.join(loaded.targets)}; "
+            f"choose one with --gonogo-target or add [targets.{name}]"
+        )
+    plan = Plan(
+        launch=loaded.as_launch(),
+        target=name,
+        target_kind=settings.kind,
+        phases=phases,
+        target_settings=settings.model_dump(mode="json", exclude={"database_url"}),
+        base_url=settings.base_url or "",
+    )
+    _check_companions(plan, settings)
+    return LoadedPlan(plan, loaded, root)
+
+
+def _check_companions(plan: Plan, settings: TargetSettings) -> None:
+    for phase in plan.phases:
+        for box in phase.boxes:
+            if box.on and (box.on != "staging" or settings.staging is None):
+                raise PlanError(
+                    f"{PLAYBOOK}:{box.line}: 'on: {box.on}' has no companion; allowed is 'staging', named by "
+                    f"targets.{plan.target}.staging in launch.toml"
+                )

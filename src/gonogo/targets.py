@@ -1,0 +1,100 @@
+"""Brings targets up when the first gate needs them, and down at the end of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from gonogo.errors import GonogoError, ToolError
+
+if TYPE_CHECKING:
+    import pytest
+
+    from gonogo.ledger import RunWriter
+    from gonogo.loading import LoadedPlan
+    from gonogo.target import Target
+
+_LOG_LIMIT = 2_000_000
+"""Bytes of each log file that are kept, from its end."""
+
+
+class Targets:
+    """The target and its companions, each resolved once a session; a failure is remembered as well."""
+
+    def __init__(
+        self, config: pytest.Config, loaded: LoadedPlan, writer: RunWriter, faults: tuple[str, ...]
+    ) -> None:
+        self._config = config
+        self._loaded = loaded
+        self._writer = writer
+        self._faults = faults
+        self._stack = ExitStack()
+        self._known: dict[str | None, Target | GonogoError] = {}
+
+    def get(self, on: str | None = None) -> Target:
+        """The target, or the companion that a box sends its gates to.
+
+        Raises:
+            ToolError: launch.toml does not describe it, or it can't be brought up.
+        """
+        if on not in self._known:
+            try:
+                self._known[on] = self._bring_up(on)
+            except GonogoError as error:
+                self._known[on] = error
+        found = self._known[on]
+        if isinstance(found, GonogoError):
+            raise found
+        return found
+
+    def close(self) -> None:
+        """Close connections and stop what was brought up."""
+        self._stack.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where the target was found, if any gate needed it."""
+        found = self._known.get(None)
+        return "" if found is None or isinstance(found, GonogoError) else found.base_url
+
+    def _bring_up(self, on: str | None) -> Target:
+        from gonogo.target import Target  # noqa: PLC0415 - settings bring pydantic
+
+        described = self._loaded.target_settings(on)
+        if described is None:
+            raise ToolError(
+                "launch.toml is missing, so there is no target; create it with [launch] and [targets.NAME]"
+            )
+        name, settings = described
+        provided = {} if settings.base_url else self._provided(name)
+        self._hide_secrets(provided.get("database_url") or settings.database_address())
+        target = Target(name, settings, provided, self._loaded.plan.launch.version)
+        self._stack.callback(target.close)
+        return target
+
+    def _provided(self, name: str) -> Mapping[str, str]:
+        provider = self._config.hook.pytest_gonogo_provide_target(
+            config=self._config, target=name, faults=self._faults
+        )
+        if provider is None:
+            return {}
+        provided: Mapping[str, str] = self._stack.enter_context(provider)
+        if provided.get("logs"):
+            self._stack.callback(self._keep_logs, Path(provided["logs"]))
+        return provided
+
+    def _hide_secrets(self, database_url: str | None) -> None:
+        password = urlsplit(database_url).password if database_url else None
+        for secret in (password, unquote(password) if password else None):
+            self._writer.redact.add(secret)
+
+    def _keep_logs(self, folder: Path) -> None:
+        """Copy the target's own logs beside the run's evidence, before the target is gone."""
+        kept = self._writer.evidence_folder / "target-logs"
+        kept.mkdir(exist_ok=True)
+        for log in sorted(folder.glob("*")):
+            if log.is_file():
+                (kept / log.name).write_bytes(self._writer.redact.data(log.read_bytes()[-_LOG_LIMIT:]))
