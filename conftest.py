@@ -1,0 +1,76 @@
+"""Joins the gates with the embedded target: the only module that knows both."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from fleetboard.faults import FAULTS
+from gonogo import ToolError
+from gonogo.plugin import fault_names
+
+EMBEDDED = "rehearsal"
+UP_WITHIN_S = 60.0
+DOWN_WITHIN_S = 20.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse faults that do not exist, or that would be injected into a real target."""
+    faults = fault_names(config)
+    target = config.getoption("gonogo_target") or EMBEDDED
+    if faults and target != EMBEDDED:
+        raise pytest.UsageError(f"--gonogo-fault is for the embedded target {EMBEDDED!r}; {target!r} is not it")
+    for fault in faults:
+        if fault not in FAULTS:
+            raise pytest.UsageError(
+                f"--gonogo-fault: there is no fault {fault!r}; there are {', '.join(sorted(FAULTS))}"
+            )
+
+
+def pytest_gonogo_provide_target(
+    target: str, faults: tuple[str, ...]
+) -> AbstractContextManager[Mapping[str, str]] | None:
+    """Bring up the Fleet Manager Dashboard for the target ``rehearsal``."""
+    return _embedded(faults) if target == EMBEDDED else None
+
+
+@contextmanager
+def _embedded(faults: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
+    """Run the embedded target as a child that stops when its standard input closes, however we end."""
+    command = [sys.executable, "-m", "fleetboard", "up", "--json", "--stop-on-eof"]
+    if faults:
+        command += ["--fault", ",".join(faults)]
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        try:
+            yield json.loads(_first_line(child))
+        finally:
+            child.stdin.close()
+            try:
+                child.wait(timeout=DOWN_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _first_line(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        ready = selector.select(timeout=UP_WITHIN_S)
+    line = child.stdout.readline() if ready else ""
+    if line:
+        return line
+    if ready:
+        child.wait(timeout=DOWN_WITHIN_S)
+        raise ToolError(f"the embedded target did not come up: {child.stderr.read().strip()}")
+    child.kill()
+    raise ToolError(f"the embedded target was not up within {UP_WITHIN_S:.0f} s")

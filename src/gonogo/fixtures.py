@@ -1,0 +1,95 @@
+"""Fixtures that gates use: ``target``, ``measure``, ``evidence``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from gonogo.bounds import Bound, measurement
+from gonogo.collection import ASK
+from gonogo.model import Ask, Evidence, Measurement
+
+if TYPE_CHECKING:
+    from gonogo.session import GateSession
+    from gonogo.target import Target
+
+MEASUREMENTS = pytest.StashKey[list[Measurement]]()
+EVIDENCE = pytest.StashKey[list[Evidence]]()
+
+
+class Measure(Protocol):
+    """States one fact of a gate, held against one bound."""
+
+    def __call__(self, name: str, actual: Any, bound: Bound, *, unit: str = "", n: int = 1) -> Measurement:
+        """Take a measurement; never raises for a bad value, which is judged after the test's body.
+
+        Args:
+            name: what was measured, in words.
+            actual: the value; JSON-able.
+            bound: what it must be, with the place that the bound comes from.
+            unit: unit of ``actual`` and the bound, e.g. ``ms``.
+            n: how many samples stand behind ``actual``; 0 proves nothing.
+        """
+
+
+class EvidenceKeeper:
+    """Keeps files in the ledger so that another person can judge."""
+
+    def __init__(self, session: GateSession, item: pytest.Item) -> None:
+        self._session = session
+        self._item = item
+
+    def bytes(self, name: str, data: bytes) -> None:
+        """Keep a file; secrets of the target are taken out by value."""
+        kept = self._session.writer.keep(self._item.stash[ASK], name, data)
+        self._item.stash.setdefault(EVIDENCE, []).append(kept)
+
+    def text(self, name: str, text: str) -> None:
+        """Keep a text as UTF-8."""
+        self.bytes(name, text.encode())
+
+    def json(self, name: str, value: Any) -> None:
+        """Keep plain data as indented JSON."""
+        self.text(name, json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+@pytest.fixture
+def gonogo_ask(request: pytest.FixtureRequest) -> Ask:
+    """The gate and phase that this run of the test answers."""
+    ask: Ask = request.param
+    return ask
+
+
+@pytest.fixture
+def measure(request: pytest.FixtureRequest) -> Measure:
+    """States facts: ``measure("days left", 90, at_least(21, source), unit="d")``."""
+    taken: list[Measurement] = request.node.stash.setdefault(MEASUREMENTS, [])
+
+    def take(name: str, actual: Any, bound: Bound, *, unit: str = "", n: int = 1) -> Measurement:
+        taken.append(measurement(name, actual, bound, unit=unit, n=n))
+        return taken[-1]
+
+    return take
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
+    """Keeps files: ``evidence.text("chain.pem", pem)``."""
+    return EvidenceKeeper(_session(request), request.node)
+
+
+@pytest.fixture
+def target(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Target:
+    """The target that this gate is asked of; brought up when the first gate needs it."""
+    return _session(request).targets.get(gonogo_ask.on)
+
+
+def _session(request: pytest.FixtureRequest) -> GateSession:
+    session: GateSession | None = request.config.pluginmanager.get_plugin("gonogo-session")
+    if session is None:
+        raise pytest.UsageError(
+            f"{request.node.nodeid}: this fixture is for gates; add @pytest.mark.gate('area.name')"
+        )
+    return session

@@ -1,0 +1,90 @@
+"""Entry point of the pytest plugin: options, markers, registration. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gonogo.errors import PlanError
+from gonogo.model import KINDS, PHASES
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_addhooks."""
+    from gonogo import newhooks  # noqa: PLC0415
+
+    pluginmanager.add_hookspecs(newhooks)
+
+
+# House rule for help texts: capital first, no full stop on a single phrase.
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_addoption."""
+    group = parser.getgroup("gonogo", "launch gates")
+    group.addoption(
+        "--gonogo-target",
+        metavar="NAME",
+        default=os.environ.get("GONOGO_TARGET"),
+        help="Target of launch.toml to verify (default: $GONOGO_TARGET, else rehearsal)",
+    )
+    group.addoption(
+        "--gonogo-fault",
+        metavar="NAME[,NAME]",
+        action="append",
+        default=[],
+        help="Give the embedded target these faults, to see gates turn red",
+    )
+    group.addoption(
+        "--gonogo-keep-going",
+        action="store_true",
+        help="Run the gates of later phases although an earlier phase is not GO",
+    )
+    group.addoption(
+        "--gonogo-reports",
+        metavar="DIR",
+        type=Path,
+        help="Folder for the reports and the ledger (default: reports/)",
+    )
+    group.addoption(
+        "--gonogo-launch-file",
+        metavar="FILE",
+        help="Launch file to use instead of launch.toml",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_configure."""
+    config.addinivalue_line("markers", "gate(id): this test is the gate with that id")
+    for phase in PHASES:
+        config.addinivalue_line("markers", f"{phase}: gates that the launch phase {phase} asks for")
+    for kind in KINDS:
+        config.addinivalue_line("markers", f"{kind}: gates of this kind (folder tests/{kind})")
+    config.addinivalue_line("markers", "destructive: gates that change the target")
+
+    from gonogo.collection import GateCollection, GateOrder  # noqa: PLC0415 - needs the markers above
+
+    try:
+        collection = GateCollection(config)
+    except PlanError as error:
+        raise pytest.UsageError(str(error)) from None
+    config.pluginmanager.register(collection, "gonogo-collection")
+    config.pluginmanager.register(GateOrder(collection), "gonogo-order")
+    if config.pluginmanager.has_plugin("playwright"):
+        from gonogo.browser import BrowserFixtures  # noqa: PLC0415
+
+        config.pluginmanager.register(BrowserFixtures(), "gonogo-browser")
+    if config.pluginmanager.has_plugin("html"):
+        from gonogo.session_html import SessionHtml  # noqa: PLC0415
+
+        config.pluginmanager.register(SessionHtml(), "gonogo-session-html")
+
+
+pytest_plugins = ("gonogo.fixtures",)
+
+
+def fault_names(config: pytest.Config) -> tuple[str, ...]:
+    """Faults asked for on the command line, each once, in order."""
+    given = [name.strip() for option in config.getoption("gonogo_fault") for name in option.split(",")]
+    return tuple(dict.fromkeys(name for name in given if name))

@@ -1,0 +1,109 @@
+"""What people see in the terminal: a line a gate, grouped by phase, and the board at the end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gonogo.model import LaunchState, Outcome, Phase, PhaseState, Result, Verdict
+
+if TYPE_CHECKING:
+    from gonogo.session import GateSession
+
+_COLOURS = {
+    Verdict.GO: {"green": True},
+    Verdict.HOLD: {"yellow": True},
+    Outcome.PASS: {"green": True},
+    Outcome.FAIL: {"red": True},
+    Outcome.ERROR: {"red": True},
+}
+_REASONS_SHOWN = 12
+
+
+class Progress:
+    """Writes to pytest's own terminal reporter."""
+
+    def __init__(self, config: pytest.Config, gates: GateSession, reporter: pytest.TerminalReporter) -> None:
+        self._config = config
+        self._gates = gates
+        self._reporter = reporter
+        self._quiet = config.get_verbosity() < 0
+        self._verbose = config.get_verbosity() > 0
+        self._phase = ""
+        self._reporter.showfspath = False  # the path of a gate's file tells a release engineer nothing
+
+    def gate(self, result: Result) -> None:
+        """Print one gate's line, below its phase."""
+        if self._quiet:
+            return
+        write = self._reporter
+        if result.ask.phase != self._phase:
+            self._phase = result.ask.phase
+            write.ensure_newline()
+            write.write_line(phase_title(self._find(result.ask.phase)), bold=True)
+        on = f" on {result.ask.on}" if result.ask.on else ""
+        write.write(f"  {result.outcome:<12}", **_COLOURS.get(result.outcome, {"yellow": True}))
+        write.write(f" {result.ask.gate + on:<24} {result.duration_s:7.2f} s  {result.title}\n")
+        if self._verbose:
+            for taken in result.measurements:
+                write.write(f"{'':15}{taken.sentence}\n", light=True)
+        elif result.outcome is not Outcome.PASS:
+            write.write(f"{'':15}{result.reason}\n")
+        write.flush()
+
+    def pytest_terminal_summary(self) -> None:
+        """Print the board: one line a phase, then the verdict and where the report is."""
+        state = self._gates.state
+        if state is None:
+            return
+        write = self._reporter
+        write.section("go/no-go board")
+        for line, verdict in board(state):
+            write.write(line + " ")
+            write.write(f"{verdict}\n", **_COLOURS.get(verdict, {"red": True}), bold=True)
+        for problem in state.problems:
+            write.write_line(f"ledger: {problem}", yellow=True)
+        for gate in state.blockers[:_REASONS_SHOWN]:
+            write.write_line(f"  {gate.outcome} {gate.ask.key}: {gate.reason}")
+        if len(state.blockers) > _REASONS_SHOWN:
+            write.write_line(f"  and {len(state.blockers) - _REASONS_SHOWN} more, see the report")
+        for phase in state.phases:
+            for hold in phase.holds:
+                write.write_line(f"  HOLD {phase.phase.id}: {hold}")
+        write.write_line("")
+        rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
+        write.write(f"{state.verdict}", **_COLOURS.get(state.verdict, {"red": True}), bold=True)
+        write.write_line(f"  {state.launch.project} {state.launch.version} on {state.target}{rehearsal}")
+        scope = self._config.getoption("markexpr") or ""
+        if scope and self._gates.scope is not None:
+            write.write_line(f"{self._gates.scope}  in the scope -m '{scope}', which sets the exit status")
+        write.write_line(f"report: {self._shown(self._gates.reports)}/go-no-go.html")
+
+    def _find(self, phase_id: str) -> Phase:
+        phases = self._gates.loaded.plan.phases
+        return next((p for p in phases if p.id == phase_id), Phase(phase_id, phase_id, 0))
+
+    def _shown(self, path: object) -> str:
+        text, root = str(path), str(self._config.invocation_params.dir)
+        return text.removeprefix(root + "/")
+
+
+def phase_title(phase: Phase) -> str:
+    """Title of a phase with its owner."""
+    return phase.title + (f" ({phase.owner})" if phase.owner else "")
+
+
+def board(state: LaunchState) -> list[tuple[str, Verdict]]:
+    """One line a phase: title, owner, how many gates are proven; with its verdict."""
+    titles = [phase_title(p.phase) for p in state.phases]
+    width = max(map(len, titles), default=0)
+    return [
+        (f"  {title:<{width}}  {_count(phase)}", phase.verdict)
+        for title, phase in zip(titles, state.phases, strict=True)
+    ]
+
+
+def _count(phase: PhaseState) -> str:
+    proven = sum(g.outcome is Outcome.PASS or g.waived for g in phase.gates)
+    return f"{proven:>3} of {len(phase.gates):>3} gates"
