@@ -1,0 +1,181 @@
+"""What the commands of ``gonogo`` do, from plan and ledger alone."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gonogo.errors import PlanError, ToolError
+from gonogo.ledger import read_ledger
+from gonogo.loading import LoadedPlan, load_plan
+from gonogo.model import GateState, LaunchState, Outcome, Records, Verdict
+from gonogo.plan import LAUNCH_FILE, PLAYBOOK
+from gonogo.settings import FromEnv, TargetSettings
+from gonogo.terminal import board, phase_title
+from gonogo.verdict import judge, scope_verdict
+
+_TABLE_OF_AREA = {"health": "http", "stats": "http"}
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """Plan, records and their judgement for one command."""
+
+    loaded: LoadedPlan
+    records: Records
+    state: LaunchState
+    reports: Path
+    ledger: Path
+
+
+def plan(arguments: Namespace) -> int:
+    """Print what would run, phase by phase, and what is missing for it."""
+    launch = _open(arguments)
+    current = launch.loaded.plan
+    print(f"{current.launch.project} {current.launch.version} on {current.target} ({current.target_kind})")
+    for phase in launch.state.phases:
+        print(f"\n{phase_title(phase.phase)} [{phase.phase.id}]")
+        for gate in phase.gates:
+            on = f"{current.target}/{gate.ask.on}" if gate.ask.on else current.target
+            took = f"~{gate.result.duration_s:.0f} s" if gate.result else "not run yet"
+            print(f"  {gate.ask.gate:<24} {on:<12} {took:<12} {_load(launch, gate)}{_title(gate)}".rstrip())
+        for hold in phase.holds:
+            print(f"  open: {hold}")
+    gaps = list(missing_inputs(launch.loaded))
+    print("\nmissing inputs:" if gaps else "\nno input is missing")
+    for gap in gaps:
+        print(f"  {gap}")
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    """Render all reports from the ledger."""
+    from gonogo.browser import find_chromium  # noqa: PLC0415 - only the PDF needs a browser
+    from gonogo.report import write_pdf, write_reports  # noqa: PLC0415 - brings jinja2
+
+    launch = _open(arguments)
+    paths = write_reports(launch.state, launch.reports, launch.ledger)
+    print(paths.html)
+    if not arguments.no_pdf:
+        try:
+            printed = write_pdf(paths.html, paths.html.with_suffix(".pdf"), find_chromium())
+            print(paths.html.with_suffix(".pdf") if printed else "no PDF: the browser could not print it")
+        except ToolError as error:
+            print(f"no PDF: {error}")
+    return 0
+
+
+def verdict(arguments: Namespace) -> int:
+    """Print the board and the verdict; its exit code is the status."""
+    launch = _open(arguments)
+    required: tuple[str, ...] = arguments.require
+    asked = {p.phase.id for p in launch.state.phases}
+    for name in required:
+        if name not in asked:
+            raise PlanError(f"--require {name}: the plan has no such phase; it has {', '.join(sorted(asked))}")
+    found = _required(launch.state, required)
+    for (line, of_phase), phase in zip(board(launch.state), launch.state.phases, strict=True):
+        note = "" if not required or phase.phase.id in required else "  (not required)"
+        print(f"{line} {of_phase}{note}")
+    for blocker in launch.state.blockers:
+        if not required or blocker.ask.phase in required:
+            print(f"  {blocker.outcome} {blocker.ask.key}: {blocker.reason}")
+    for problem in launch.state.problems:
+        print(f"  ledger: {problem}")
+    rehearsal = " (REHEARSAL, not production)" if launch.state.rehearsal else ""
+    release = f"{launch.state.launch.project} {launch.state.launch.version}"
+    print(f"{found}  {release} on {launch.state.target}{rehearsal}")
+    return found.exit_code
+
+
+def explain(arguments: Namespace) -> int:
+    """Print what one gate measures, what it last found, and who can unblock it."""
+    launch = _open(arguments)
+    states = [g for p in launch.state.phases for g in p.gates if g.ask.gate == arguments.gate]
+    if not states:
+        known = sorted({g.ask.gate for p in launch.state.phases for g in p.gates})
+        raise PlanError(f"the plan asks for no gate {arguments.gate!r}; it asks for {', '.join(known)}")
+    owners = {p.phase.id: p.phase.owner or "nobody named" for p in launch.state.phases}
+    titles = {p.phase.id: p.phase.title for p in launch.state.phases}
+    boxes = [(b.text, b.line) for p in launch.loaded.plan.phases for b in p.boxes if arguments.gate in b.gates]
+    print(f"{arguments.gate}: {_title(states[0]) or 'title not known before its first run'}")
+    for text, line in dict.fromkeys(boxes):
+        print(f"  proves: {text} ({PLAYBOOK}:{line})")
+    for state in states:
+        print(f"\n{titles[state.ask.phase]} [{state.ask.key}]: {state.outcome}")
+        if state.reason:
+            print(textwrap.fill(state.reason, 110, initial_indent="  ", subsequent_indent="  "))
+        if state.outcome is not Outcome.PASS:
+            print(f"  who can unblock: {owners[state.ask.phase]}")
+        _print_result(state)
+    return 0
+
+
+def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
+    """Sentences about what launch.toml does not say and the plan's gates will ask for."""
+    described = loaded.target_settings()
+    if described is None:
+        yield f"{LAUNCH_FILE} is missing, so gates have no target"
+        return
+    name, settings = described
+    tables = {
+        table
+        for ask in loaded.plan.asks()
+        if (table := _TABLE_OF_AREA.get(area := ask.gate.partition(".")[0], area)) in TargetSettings.model_fields
+    }
+    for table in sorted(tables):
+        if getattr(settings, table) is None:
+            yield f"{LAUNCH_FILE}: [targets.{name}.{table}] is missing"
+    if settings.kind != "disposable" and settings.base_url is None:
+        yield f"{LAUNCH_FILE}: targets.{name}.base_url is missing"
+    if "database" in tables and settings.kind != "disposable" and settings.database_url is None:
+        yield f"{LAUNCH_FILE}: targets.{name}.database_url is missing"
+    if isinstance(settings.database_url, FromEnv) and not os.environ.get(settings.database_url.env):
+        yield f"the environment variable {settings.database_url.env} (database_url) is not set"
+    if settings.ca_file and not (loaded.root / settings.ca_file).exists():
+        yield f"{LAUNCH_FILE}: targets.{name}.ca_file = {settings.ca_file!r} does not exist"
+
+
+def _open(arguments: Namespace) -> _Launch:
+    root: Path = arguments.root.resolve()
+    loaded = load_plan(root, arguments.target or os.environ.get("GONOGO_TARGET"))
+    if loaded.launch_file is None:
+        raise PlanError(f"{LAUNCH_FILE} is missing in {root}; go to its folder, or name that with --root")
+    ledger = loaded.ledger_folder(arguments.reports)
+    records = read_ledger(ledger)
+    state = judge(loaded.plan, records, datetime.now(UTC))
+    return _Launch(loaded, records, state, arguments.reports or root / "reports", ledger)
+
+
+def _required(state: LaunchState, phases: tuple[str, ...]) -> Verdict:
+    if not phases:
+        return state.verdict
+    return scope_verdict(state, lambda ask: ask.phase in phases, lambda phase: phase in phases)
+
+
+def _load(launch: _Launch, gate: GateState) -> str:
+    """What a load gate sends at the target."""
+    described = launch.loaded.target_settings(gate.ask.on)
+    load = described[1].load if described else None
+    if not gate.ask.gate.startswith("load.") or load is None:
+        return ""
+    return f"{load.rps:g} RPS for {load.warmup_s + load.duration_s:g} s  "
+
+
+def _title(gate: GateState) -> str:
+    return "" if gate.title == gate.ask.gate else gate.title
+
+
+def _print_result(state: GateState) -> None:
+    result = state.result
+    if result is None:
+        return
+    print(f"  measured {result.finished_at:%Y-%m-%d %H:%M} UTC in {result.duration_s:.1f} s, run {result.run}")
+    for taken in result.measurements:
+        mark = {True: "ok", False: "BAD", None: "?"}[taken.ok]
+        print(f"  {mark:<4}{taken.sentence}")
