@@ -1,5 +1,10 @@
 """Launch gates for pytest: measure, hold against a bound, decide."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from gonogo.bounds import (
     Bound,
     above,
@@ -17,13 +22,20 @@ from gonogo.bounds import (
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, PlanError, TargetError, ToolError
 from gonogo.model import Outcome, Verdict
 
+if TYPE_CHECKING:
+    from gonogo.fixtures import EvidenceKeeper, Measure
+    from gonogo.target import Target
+
 __all__ = [
     "Bound",
+    "EvidenceKeeper",
     "GonogoError",
     "InconclusiveError",
     "LedgerError",
+    "Measure",
     "Outcome",
     "PlanError",
+    "Target",
     "TargetError",
     "ToolError",
     "Verdict",
@@ -39,3 +51,12 @@ __all__ = [
     "quantile_below",
     "rate_below",
 ]
+
+# What only annotations of gates need, and what brings pytest or pydantic along, is imported when it is used.
+_LAZY = {"EvidenceKeeper": "gonogo.fixtures", "Measure": "gonogo.fixtures", "Target": "gonogo.target"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'gonogo' has no attribute {name!r}")

@@ -133,14 +133,21 @@ def _latest(ask: Ask, runs: Iterable[RunRecord]) -> tuple[Result | None, RunReco
     for run in runs:
         results = [r for r in run.results if r.ask == ask]
         if len(results) < run.planned.count(ask):
-            if unfinished is None or run.info.started_at > unfinished.info.started_at:
+            if unfinished is None or _until(run) > _until(unfinished):
                 unfinished = run
         elif results:
             worst = min(results, key=lambda r: (_BADNESS.get(_believed(r)[0], 3), r.finished_at))
             newest = worst if newest is None or _recency(worst) > _recency(newest) else newest
-    if unfinished and newest and newest.started_at >= unfinished.info.started_at:
+    if unfinished and newest and newest.started_at >= _until(unfinished):
         return newest, None
     return newest, unfinished
+
+
+def _until(run: RunRecord) -> datetime:
+    """Latest moment at which a run is known to have been going on."""
+    return max(
+        [run.info.started_at, run.info.finished_at or run.info.started_at, *(r.finished_at for r in run.results)]
+    )
 
 
 def _recency(result: Result) -> tuple[datetime, int, str]:
