@@ -1,0 +1,60 @@
+/** The panel that tells everything about one vehicle. */
+
+const STATUS = { moving: "Moving", idle: "Idle", maintenance: "In maintenance" };
+
+export class Details {
+  /** @param {() => void} onClose called after the panel was closed */
+  constructor(onClose) {
+    this.panel = document.querySelector("[data-testid=details]");
+    this.fuel = this.panel.querySelector("[data-fuel]");
+    this.onClose = onClose;
+    this.panel.querySelector("[data-details-close]").addEventListener("click", () => this.close());
+    document.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape" && !this.panel.hidden) this.close();
+    });
+  }
+
+  /** The vehicle on show, or null. */
+  get vehicle() {
+    return this.panel.hidden ? null : this.panel.dataset.vehicle;
+  }
+
+  /** Opens the panel with what is known of a vehicle. */
+  show(vehicle) {
+    this.panel.dataset.vehicle = vehicle.id;
+    this.#set("id", vehicle.id);
+    this.#set("name", vehicle.name);
+    this.#set("plate", vehicle.plate);
+    this.#set("type", vehicle.type.charAt(0).toUpperCase() + vehicle.type.slice(1));
+    this.#set("driver", vehicle.driver?.name ?? "No driver");
+    this.#set("load", vehicle.load ? `${vehicle.load.id} to ${vehicle.load.destination}` : "No load");
+    this.#set("fuel", `${Math.round(vehicle.fuelPercent)} %`);
+    this.fuel.value = vehicle.fuelPercent;
+    this.live(vehicle);
+    this.panel.hidden = false;
+  }
+
+  /** Follows the vehicle's live speed and status. */
+  live({ status, speedKmh }) {
+    this.panel.dataset.status = status;
+    this.#set("status", STATUS[status] ?? status);
+    this.#set("speed", `${Math.round(speedKmh)} km/h`);
+  }
+
+  /** Puts the keyboard on the panel. */
+  focus() {
+    this.panel.querySelector("[data-field=name]").focus({ preventScroll: true });
+  }
+
+  /** Hides the panel. */
+  close() {
+    this.panel.hidden = true;
+    delete this.panel.dataset.vehicle;
+    this.onClose();
+  }
+
+  #set(field, value) {
+    const cell = this.panel.querySelector(`[data-field=${field}]`);
+    if (cell.textContent !== value) cell.textContent = value;
+  }
+}
