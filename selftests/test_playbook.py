@@ -41,7 +41,13 @@ Some prose with `<!-- gate: not.this -->` in code.
 
 def test_phases_and_boxes_are_read() -> None:
     t3, phase1 = parse_playbook(GOOD)
-    assert (t3.id, t3.title, t3.owner, t3.within, t3.line) == ("t3", "T-3 days", "DevOps Lead", timedelta(days=3), 5)
+    assert (t3.id, t3.title, t3.owner, t3.within, t3.line) == (
+        "t3",
+        "T-3 days",
+        "DevOps Lead",
+        timedelta(days=3),
+        5,
+    )
     assert [(b.text, b.kind, b.gates, b.line) for b in t3.boxes] == [
         ("Certificate", BoxKind.GATE, ("tls.certificate", "tls.protocols"), 6),
         ("Briefing", BoxKind.ATTEST, (), 7),
@@ -64,8 +70,14 @@ PHASE = "### T-3 <!-- phase: t3 -->\n"
         ("# no phase", "PLAYBOOK.md: no phase found; a phase is a heading"),
         ("# A <!-- phase: t33 -->\n- [ ] a", "PLAYBOOK.md:1: unknown phase 't33'; allowed are t7, t3"),
         (PHASE, "PLAYBOOK.md:1: phase 't3' has no box; add"),
-        (PHASE + "- [ ] a <!-- gates: a.b -->", "PLAYBOOK.md:2: unknown word 'gates' in a comment; allowed are phase"),
-        (PHASE + "- [ ] a <!-- gate a.b -->", "PLAYBOOK.md:2: the comment 'gate a.b' is malformed; write 'gate: value'"),
+        (
+            PHASE + "- [ ] a <!-- gates: a.b -->",
+            "PLAYBOOK.md:2: unknown word 'gates' in a comment; allowed are phase",
+        ),
+        (
+            PHASE + "- [ ] a <!-- gate a.b -->",
+            "PLAYBOOK.md:2: the comment 'gate a.b' is malformed; write 'gate: value'",
+        ),
         (PHASE + "- [ ] a <!-- gate: -->", "PLAYBOOK.md:2: 'gate:' has no value"),
         (PHASE + "- [ ] a <!-- gate: a.b gate: c.d -->", "PLAYBOOK.md:2: 'gate' is given twice"),
         (PHASE + "- [ ] a <!-- gate: A.b -->", "PLAYBOOK.md:2: 'A.b' is no gate id; write lower-case words"),
@@ -81,7 +93,10 @@ PHASE = "### T-3 <!-- phase: t3 -->\n"
         ("# A <!-- gate: a.b -->", "PLAYBOOK.md:1: 'gate:' can't stand on a heading without 'phase: <id>'"),
         ("- [ ] a <!-- gate: a.b -->", "PLAYBOOK.md:1: this box belongs to no phase"),
         (PHASE + "- [ ] a\n" + PHASE + "- [ ] b", "PLAYBOOK.md:3: phase 't3' is there twice (first at line 1)"),
-        (PHASE + "- [ ] a\n# B <!-- phase: t7 -->\n- [ ] b", "PLAYBOOK.md:3: phase 't7' stands after 't3'; the order"),
+        (
+            PHASE + "- [ ] a\n# B <!-- phase: t7 -->\n- [ ] b",
+            "PLAYBOOK.md:3: phase 't7' stands after 't3'; the order",
+        ),
     ],
 )
 def test_each_mistake_is_one_sentence_with_its_line(text: str, sentence: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gonogo.errors import PlanError
 from gonogo.model import KINDS, PHASES
+from gonogo.plan import LAUNCH_FILE, PLAYBOOK
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -53,6 +54,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Have pytest-html write the session's log beside the reports, where there is a plan."""
+    planned = any((config.rootpath / name).exists() for name in (PLAYBOOK, LAUNCH_FILE))
+    if planned and getattr(config.option, "htmlpath", "") is None and not config.option.collectonly:
+        config.option.htmlpath = str(reports_folder(config) / "session.html")
+        config.option.self_contained_html = True
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_configure."""
@@ -82,6 +92,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 pytest_plugins = ("gonogo.fixtures",)
+
+
+def reports_folder(config: pytest.Config) -> Path:
+    """Where the reports go."""
+    given: Path | None = config.getoption("gonogo_reports")
+    return (config.invocation_params.dir / given) if given else config.rootpath / "reports"
 
 
 def fault_names(config: pytest.Config) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetErr
 from gonogo.fixtures import EVIDENCE, MEASUREMENTS
 from gonogo.ledger import RunWriter
 from gonogo.model import PHASES, Evidence, GateInfo, LaunchState, Measurement, Outcome, Result, RunInfo, Verdict
-from gonogo.plugin import fault_names
+from gonogo.plugin import fault_names, reports_folder
 from gonogo.targets import Targets
 from gonogo.terminal import Progress
 from gonogo.verdict import outcome_of
@@ -59,8 +59,8 @@ class GateSession:
         """Failed collections and failed tests that are no gates: they keep the exit status from GO."""
         self._bad: dict[str, str] = {}
         """Phase -> why it is not GO in this session."""
-        self.reports = config.getoption("gonogo_reports") or config.rootpath / "reports"
-        self.ledger = loaded.ledger_folder(config.getoption("gonogo_reports"))
+        self.reports = reports_folder(config)
+        self.ledger = loaded.ledger_folder(self.reports if config.getoption("gonogo_reports") else None)
         try:
             self.writer = RunWriter(self.ledger, datetime.now(UTC))
         except LedgerError as error:
