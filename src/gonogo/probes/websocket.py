@@ -1,4 +1,9 @@
-"""Looks at a WebSocket: handshake, first message, and connections that are held open."""
+"""Looks at a WebSocket: handshake, first message, and connections that are held open.
+
+The protocol is driven without threads: one thread that reads and one that writes the same TLS connection
+is a race in Python's ``ssl`` (https://github.com/python/cpython/issues/124984), seen here as a request
+that was never sent.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +11,24 @@ import re
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from gonogo.errors import TargetError
 
 CLOSE_S = 1.0
 """How long the server may take to answer our close before the connection is cut."""
+_CHUNK = 65_536
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,28 @@ class WebSocketFacts:
 class Listener:
     """An open connection; made by ``listen``, never directly."""
 
-    def __init__(self, connection: ClientConnection, url: str, handshake_s: float) -> None:
-        self._connection = connection
-        self._opened = time.perf_counter()
+    def __init__(self, connection: socket.socket, url: str, max_bytes: int) -> None:
         self.url = url
-        self.handshake_s = handshake_s
+        self.handshake_s = 0.0
+        self._socket = connection
+        self._protocol = ClientProtocol(parse_uri(url), max_size=max_bytes)
+        self._frames: deque[Frame] = deque()
+        self._opened = time.perf_counter()
+
+    def shake_hands(self, deadline: float) -> None:
+        """Sends the request and waits for its answer, up to a moment of the monotonic clock.
+
+        Raises:
+            TimeoutError: no complete answer in time.
+            OSError, WebSocketException, EOFError: what went wrong on the wire.
+        """
+        self._protocol.send_request(self._protocol.connect())
+        answered = False
+        while not answered:
+            answered = any(isinstance(event, Response) for event in self._exchange(deadline))
+        if self._protocol.handshake_exc is not None:
+            raise self._protocol.handshake_exc
+        self._opened = time.perf_counter()
 
     def receive(self, timeout_s: float) -> str:
         """The next complete message.
@@ -51,13 +79,20 @@ class Listener:
         Raises:
             TargetError: none came in time, or the connection ended.
         """
+        deadline = time.monotonic() + timeout_s
+        message = b""
         try:
-            message = self._connection.recv(timeout_s)
+            while True:
+                while not self._frames:
+                    self._exchange(deadline)
+                frame = self._frames.popleft()
+                message += frame.data
+                if frame.fin:
+                    return message.decode("utf-8", "replace")
         except TimeoutError:
             raise TargetError(f"{self.url} sent no complete message within {timeout_s:g} s") from None
-        except (ConnectionClosed, OSError) as error:
+        except (WebSocketException, OSError, EOFError) as error:
             raise TargetError(f"{self.url} ended the connection: {_reason(error)}") from None
-        return message if isinstance(message, str) else message.decode("utf-8", "replace")
 
     def first(self, timeout_s: float) -> WebSocketFacts:
         """Waits for the first message; ``timeout_s`` in seconds.
@@ -67,6 +102,43 @@ class Listener:
         """
         message = self.receive(timeout_s)
         return WebSocketFacts(self.url, self.handshake_s, time.perf_counter() - self._opened, message)
+
+    def close(self) -> None:
+        """Says goodbye and waits a moment for the answer; never raises."""
+        with suppress(OSError, WebSocketException, EOFError):
+            if self._protocol.state is State.OPEN:
+                self._protocol.send_close()
+                deadline = time.monotonic() + CLOSE_S
+                while True:
+                    self._exchange(deadline)
+
+    def _exchange(self, deadline: float) -> list[object]:
+        """Sends what is due (answers to pings too), reads once, and keeps the frames of messages."""
+        for data in self._protocol.data_to_send():
+            if data:
+                self._socket.settimeout(_left(deadline))
+                self._socket.sendall(data)
+        if self._protocol.state is State.CLOSED:
+            raise EOFError("it was closed")
+        self._socket.settimeout(_left(deadline))
+        data = self._socket.recv(_CHUNK)
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        if self._protocol.parser_exc is not None and self._protocol.handshake_exc is None:
+            raise self._protocol.parser_exc
+        events = list(self._protocol.events_received())
+        kinds = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
+        self._frames.extend(e for e in events if isinstance(e, Frame) and e.opcode in kinds)
+        return list(events)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 @contextmanager
@@ -90,24 +162,17 @@ def listen(
         TargetError: refused, not verified, too slow, or not a WebSocket.
     """
     url = re.sub(r"^http", "ws", url)
+    deadline = time.monotonic() + timeout_s
     with ExitStack() as stack:
         started = time.perf_counter()
         try:
-            plain = socket.create_connection(address, timeout_s)
-            stack.callback(plain.close)
-            encrypted = url.startswith("wss:")
-            connection = stack.enter_context(
-                connect(
-                    url,
-                    sock=plain,
-                    ssl=context if encrypted else None,
-                    server_hostname=urlsplit(url).hostname if encrypted else None,
-                    proxy=None,
-                    open_timeout=max(timeout_s - (time.perf_counter() - started), 0.001),
-                    close_timeout=CLOSE_S,
-                    max_size=max_bytes,
-                )
-            )
+            connection = stack.enter_context(socket.create_connection(address, timeout_s))
+            if context is not None and url.startswith("wss:"):
+                connection.settimeout(_left(deadline))
+                secured = context.wrap_socket(connection, server_hostname=urlsplit(url).hostname)
+                connection = stack.enter_context(secured)
+            listener = Listener(connection, url, max_bytes)
+            listener.shake_hands(deadline)
         except TimeoutError:
             raise TargetError(f"{url} did not complete a WebSocket handshake within {timeout_s:g} s") from None
         except InvalidStatus as error:
@@ -117,7 +182,9 @@ def listen(
             raise TargetError(
                 f"{url} could not be opened ({address[0]} port {address[1]}): {_reason(error)}"
             ) from None
-        yield Listener(connection, url, time.perf_counter() - started)
+        listener.handshake_s = time.perf_counter() - started
+        stack.callback(listener.close)
+        yield listener
 
 
 @contextmanager
