@@ -1,0 +1,1 @@
+"""One application process of the Fleet Manager Dashboard: API, live positions, page."""

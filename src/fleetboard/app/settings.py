@@ -1,0 +1,35 @@
+"""What the supervisor tells an application process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+VARIABLE = "FLEETBOARD_APP"
+"""Environment variable that carries the settings: other users can't read it, as they could an argument."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one process."""
+
+    instance: str
+    """Its name: ``a`` or ``b``."""
+    listen_fd: int
+    """A listening socket, inherited."""
+    ready_fd: int
+    """Closed after one byte when it serves; end of file without a byte means that it died."""
+    database_url: str
+    faults: tuple[str, ...]
+    version: str
+    commit: str
+
+    def to_json(self) -> str:
+        """The form that travels in the environment."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        """Read it back."""
+        data = json.loads(text)
+        return cls(**{**data, "faults": tuple(data["faults"])})
