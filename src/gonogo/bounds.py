@@ -144,7 +144,7 @@ def rate_below(limit: float, source: str, confidence: float = 0.95) -> Bound:
         more = f"needs {needed - n} more samples at {hits} hits" if needed > n else "too close to the limit"
         return Judgement(None, margin, f"{note}; {more}")
 
-    return Bound(f"< {limit:.3%} at {confidence:.0%} confidence", source, judge)
+    return Bound(f"< {limit:.3g}", source, judge)
 
 
 def quantile_below(
@@ -165,14 +165,14 @@ def quantile_below(
         margin = (limit - upper) / limit if limit and math.isfinite(upper) else None
         note = f"{over} of {n} at or over the limit"
         if upper < limit and actual < limit:
-            return Judgement(True, margin, f"{note}; at most {show(upper)} at {confidence:.0%} confidence")
+            return Judgement(True, margin, f"{note}; true {q:.0%} quantile below {show(upper)} at {confidence:.0%}")
         if statistics.quantile_lower_bound(values, q, confidence) >= limit:
             return Judgement(False, margin, note)
         needed = statistics.quantile_samples_needed(q, confidence)
         more = f"needs at least {needed} samples" if n < needed else "too close to the limit to claim either"
         return Judgement(None, margin, f"{note}; {more}")
 
-    return Bound(f"< {show(limit)} for {q:.0%} of requests at {confidence:.0%} confidence", source, judge)
+    return Bound(f"< {show(limit)}", source, judge)
 
 
 def _is_number(value: Any) -> bool:

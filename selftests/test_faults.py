@@ -1,0 +1,81 @@
+"""Every gate turns red for its faults, says why, and stays green for the faults of others."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fleetboard.faults import FAULTS, Fault
+from gate_runs import GATES, ROOT, WITH_BROWSER, WITH_LOAD, once, run_gates
+from gonogo.model import Outcome
+
+SHORT_LOAD_S = 8.0
+LOAD_FAULTS = [fault for fault in FAULTS.values() if set(fault.gates) <= WITH_LOAD]
+OTHER_FAULTS = [fault for fault in FAULTS.values() if fault not in LOAD_FAULTS]
+
+
+def short_load(folder: Path) -> list[str]:
+    """Arguments that run the load gate for seconds: enough to see a fault, too little to prove health."""
+    whole = (ROOT / "launch.toml").read_text(encoding="utf-8")
+    shorter = re.sub(r"duration_s = [\d.]+", f"duration_s = {SHORT_LOAD_S}", whole)
+    (folder / "launch.toml").write_text(shorter, encoding="utf-8")
+    return ["-m", "load", f"--gonogo-launch-file={folder / 'launch.toml'}"]
+
+
+def test_every_gate_of_the_playbook_has_a_fault() -> None:
+    assert {gate for fault in FAULTS.values() for gate in fault.gates} == GATES
+
+
+def test_every_fault_names_gates_of_the_playbook_and_what_it_breaks() -> None:
+    for fault in FAULTS.values():
+        assert set(fault.gates) <= GATES
+        assert fault.gates
+        assert fault.description
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault", [f for f in FAULTS.values() if not set(f.gates) <= WITH_LOAD], ids=lambda f: f.name
+)
+def test_a_fault_turns_its_gates_red_and_no_other(fault: Fault, tmp_path: Path) -> None:
+    browser = bool(WITH_BROWSER & set(fault.gates)) or fault.name.startswith("api-")
+    wanted = GATES - WITH_LOAD - (set() if browser else WITH_BROWSER)
+    run = run_gates(tmp_path, *once(wanted), "--gonogo-fault", fault.name)
+
+    assert set(run.results) == wanted, run.output
+    red = {gate for gate, result in run.results.items() if result.outcome is Outcome.FAIL}
+    others = {gate: result.outcome for gate, result in run.results.items() if gate not in red}
+    assert red == set(fault.gates) & wanted, run.output
+    assert set(others.values()) <= {Outcome.PASS}, run.output
+    assert all(run.results[gate].reason for gate in red)
+    assert "Traceback" not in run.output
+    assert run.status == 1
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("fault", LOAD_FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_under_load_turns_the_load_gate_red(fault: Fault, tmp_path: Path) -> None:
+    run = run_gates(tmp_path, *short_load(tmp_path), "--gonogo-fault", fault.name)
+
+    assert {g: r.outcome for g, r in run.results.items()} == {"load.throughput": Outcome.FAIL}, run.output
+    assert run.status == 1
+
+
+@pytest.mark.alone
+def test_a_short_load_on_a_healthy_target_is_inconclusive_and_says_what_is_missing(tmp_path: Path) -> None:
+    run = run_gates(tmp_path, *short_load(tmp_path))
+
+    assert run.results["load.throughput"].outcome is Outcome.INCONCLUSIVE, run.output
+    assert "more samples" in run.results["load.throughput"].reason
+    assert run.status == 20
+
+
+@pytest.mark.slow
+def test_the_healthy_target_is_green_in_every_gate(tmp_path: Path) -> None:
+    run = run_gates(tmp_path, *once(GATES - WITH_LOAD))
+
+    assert {g: r.reason for g, r in run.results.items() if r.outcome is not Outcome.PASS} == {}, run.output
+    assert set(run.results) == GATES - WITH_LOAD
+    assert run.status == 20  # green as far as it went; the rest of the launch is not proven by it
