@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from gonogo.errors import PlanError
@@ -39,6 +40,10 @@ class Plan:
 
     def asks(self) -> tuple[Ask, ...]:
         """Every gate asked for, in phase order and inside a phase in playbook order, each once."""
+        return self._asks
+
+    @cached_property
+    def _asks(self) -> tuple[Ask, ...]:
         boxed = [
             Ask(gate, phase.id, box.on)
             for phase in self.phases
@@ -57,7 +62,7 @@ class Plan:
         lines = [b.line for p in self.phases for b in p.boxes if gate in b.gates]
         return min(lines, default=0)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the machine part of the plan: phases, boxes, asks, target settings, release."""
         return digest(

@@ -7,7 +7,9 @@ file or a run away never moves the verdict towards GO.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from gonogo.model import (
@@ -37,12 +39,13 @@ _BADNESS = {Outcome.FAIL: 0, Outcome.ERROR: 1, Outcome.INCONCLUSIVE: 2, Outcome.
 
 def judge(plan: Plan, records: Records, now: datetime) -> LaunchState:
     """State of the whole launch at ``now``."""
-    runs = tuple(r for r in records.runs if r.info.target == plan.target)
+    runs = sorted(
+        (r for r in records.runs if r.info.target == plan.target), key=lambda r: (r.info.started_at, r.info.id)
+    )
+    tried = [_Tried.of(run) for run in runs]
     infos = {gate: info for run in runs for gate, info in run.gates.items()}
-    wanted = plan.asks()
-    dropped = _dropped(plan, runs, frozenset(wanted))
-    states = {ask: _state(plan, ask, runs, infos, now) for ask in wanted} | {
-        ask: _dropped_state(ask, runs, infos) for ask in dropped
+    states = {ask: _state(plan, ask, tried, infos, now) for ask in plan.asks()} | {
+        ask: _dropped_state(ask, tried, infos) for ask in _dropped(plan, tried)
     }
     phases = _phases(plan, states)
     return LaunchState(
@@ -55,7 +58,7 @@ def judge(plan: Plan, records: Records, now: datetime) -> LaunchState:
         phases=phases,
         plan_digest=plan.digest,
         problems=records.problems,
-        runs=tuple(sorted((r.info for r in runs), key=lambda info: (info.started_at, info.id))),
+        runs=tuple(run.info for run in runs),
         base_url=plan.base_url,
     )
 
@@ -105,13 +108,31 @@ def outcome_of(measurements: Iterable[Measurement]) -> tuple[Outcome, str]:
     return Outcome.PASS, ""
 
 
-def _state(
-    plan: Plan, ask: Ask, runs: tuple[RunRecord, ...], infos: dict[str, GateInfo], now: datetime
-) -> GateState:
+@dataclass(frozen=True)
+class _Tried:
+    """One run, by what it tried."""
+
+    run: RunRecord
+    until: datetime
+    """Latest moment at which the run is known to have been going on."""
+    planned: Counter[Ask]
+    results: dict[Ask, list[Result]]
+
+    @classmethod
+    def of(cls, run: RunRecord) -> _Tried:
+        """Sort a run's results by what they answer."""
+        results: dict[Ask, list[Result]] = {}
+        for result in run.results:
+            results.setdefault(result.ask, []).append(result)
+        moments = [run.info.started_at, run.info.finished_at or run.info.started_at]
+        return cls(run, max([*moments, *(r.finished_at for r in run.results)]), Counter(run.planned), results)
+
+
+def _state(plan: Plan, ask: Ask, tried: list[_Tried], infos: dict[str, GateInfo], now: datetime) -> GateState:
     title = infos[ask.gate].title if ask.gate in infos else ask.gate
-    result, unfinished = _latest(ask, runs)
+    result, unfinished = _latest(ask, tried)
     if unfinished is not None:
-        reason = f"run {unfinished.info.id} was to measure it and ended before it did"
+        reason = f"run {unfinished.run.info.id} was to measure it and ended before it did"
         return GateState(ask, title, Outcome.MISSING, reason)
     if result is None:
         return GateState(ask, title, Outcome.MISSING, "asked for, never run")
@@ -122,32 +143,25 @@ def _state(
     return GateState(ask, result.title or title, outcome, reason, result=result)
 
 
-def _latest(ask: Ask, runs: Iterable[RunRecord]) -> tuple[Result | None, RunRecord | None]:
+def _latest(ask: Ask, tried: Iterable[_Tried]) -> tuple[Result | None, _Tried | None]:
     """The newest result of an ask, or the run that should have brought a newer one.
 
     A run that tried an ask several times (two browsers, say) answers with the worst of them, and not at
     all before each is there. Ties go to the worse outcome, so the order in which files arrive never matters.
     """
     newest: Result | None = None
-    unfinished: RunRecord | None = None
-    for run in runs:
-        results = [r for r in run.results if r.ask == ask]
-        if len(results) < run.planned.count(ask):
-            if unfinished is None or _until(run) > _until(unfinished):
+    unfinished: _Tried | None = None
+    for run in tried:
+        results = run.results.get(ask, [])
+        if len(results) < run.planned[ask]:
+            if unfinished is None or run.until > unfinished.until:
                 unfinished = run
         elif results:
             worst = min(results, key=lambda r: (_BADNESS.get(_believed(r)[0], 3), r.finished_at))
             newest = worst if newest is None or _recency(worst) > _recency(newest) else newest
-    if unfinished and newest and newest.started_at >= _until(unfinished):
+    if unfinished and newest and newest.started_at >= unfinished.until:
         return newest, None
     return newest, unfinished
-
-
-def _until(run: RunRecord) -> datetime:
-    """Latest moment at which a run is known to have been going on."""
-    return max(
-        [run.info.started_at, run.info.finished_at or run.info.started_at, *(r.finished_at for r in run.results)]
-    )
 
 
 def _recency(result: Result) -> tuple[datetime, int, str]:
@@ -176,23 +190,20 @@ def _why_stale(plan: Plan, ask: Ask, result: Result, outcome: Outcome, now: date
     return ""
 
 
-def _dropped(plan: Plan, runs: tuple[RunRecord, ...], wanted: frozenset[Ask]) -> list[Ask]:
+def _dropped(plan: Plan, tried: list[_Tried]) -> list[Ask]:
     """Asks of this release that are not proven and were taken out of the plan without a reason."""
-    same_release = [r for r in runs if r.version == plan.launch.version]
-    asked = {ask for run in same_release for ask in (*run.asked, *run.planned)}
-    scoped = plan.scoped_out()
-    return sorted(
-        ask for ask in asked - wanted if ask.gate not in scoped and not _proven(_latest(ask, same_release))
-    )
+    same_release = [t for t in tried if t.run.version == plan.launch.version]
+    asked = {ask for t in same_release for ask in (*t.run.asked, *t.run.planned)}
+    gone = {ask for ask in asked.difference(plan.asks()) if ask.gate not in plan.scoped_out()}
+    return sorted((ask for ask in gone if not _proven(*_latest(ask, same_release))), key=lambda ask: ask.key)
 
 
-def _proven(latest: tuple[Result | None, RunRecord | None]) -> bool:
-    result, unfinished = latest
+def _proven(result: Result | None, unfinished: _Tried | None) -> bool:
     return result is not None and unfinished is None and _believed(result)[0] is Outcome.PASS
 
 
-def _dropped_state(ask: Ask, runs: tuple[RunRecord, ...], infos: dict[str, GateInfo]) -> GateState:
-    result, _ = _latest(ask, runs)
+def _dropped_state(ask: Ask, tried: list[_Tried], infos: dict[str, GateInfo]) -> GateState:
+    result, _ = _latest(ask, tried)
     outcome = _believed(result)[0] if result else Outcome.MISSING
     reason = (
         f"taken out of the plan while {outcome}"

@@ -14,7 +14,7 @@ from gonogo.model import Box, BoxKind, GateState, LaunchState, Outcome, PhaseSta
 from gonogo.report.text import clean, one_line, phase_label, plural
 
 REHEARSAL = "REHEARSAL: this is not production, and no signature under it counts."
-"""Said by every report of the embedded target."""
+"""Said by every report of a target that is not production."""
 
 MEANING: dict[Outcome, str] = {
     Outcome.PASS: "proven",
