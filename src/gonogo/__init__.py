@@ -21,6 +21,7 @@ from gonogo.bounds import (
 )
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, PlanError, TargetError, ToolError
 from gonogo.model import Outcome, Verdict
+from gonogo.statistics import quantile
 
 if TYPE_CHECKING:
     from gonogo.fixtures import EvidenceKeeper, Measure
@@ -48,6 +49,7 @@ __all__ = [
     "equals",
     "is_true",
     "one_of",
+    "quantile",
     "quantile_below",
     "rate_below",
 ]

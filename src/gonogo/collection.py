@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from gonogo.loading import LoadedPlan  # brings pydantic, which a session without gates must not pay for
 
 ASK = pytest.StashKey[Ask]()
+_NO_WORKERS = (
+    "-n can't be used with gates: phases run one after the other and block each other, which "
+    "pytest-xdist's workers can't keep; drop -n"
+)
 _NOT_KINDS = frozenset({*PHASES, "gate", "parametrize", "usefixtures", "filterwarnings", "skipif", "skip", "xfail"})
 
 
@@ -53,16 +57,14 @@ class GateCollection:
         self.gates: dict[str, GateInfo] = {}
         self._tests: dict[str, str] = {}
         self._narrowed_to: list[str] = []
+        self._mistakes: list[str] = []
         root = config.rootpath
         launch_file = config.getoption("gonogo_launch_file")
         if launch_file or (root / PLAYBOOK).exists() or (root / LAUNCH_FILE).exists():
             self.loaded = self._load()
-            if config.getoption("numprocesses", None):
-                raise PlanError(
-                    "-n can't be used with gates: phases run one after the other and block each other, which "
-                    "pytest-xdist's workers can't keep; drop -n"
-                )
-        if self.loaded and self.loaded.has_playbook:
+            if config.getoption("numprocesses", None) or config.getoption("dist", "no") != "no":
+                raise PlanError(_NO_WORKERS)
+        if self.loaded:
             self._collect_everything()
 
     def _load(self) -> LoadedPlan:
@@ -84,17 +86,31 @@ class GateCollection:
             a for a in self._narrowed_to if not _is_inside(_absolute(self.config, a)[0], testpaths or [root])
         ]
         self.config.args[:] = [*(testpaths or [root]), *outside]
+        # --last-failed would not even collect what did not fail; it still deselects that afterwards.
+        if self.config.pluginmanager.has_plugin("lfplugin-collwrapper"):
+            self.config.pluginmanager.unregister(name="lfplugin-collwrapper")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run a gate once in each phase that asks for it."""
+        try:
+            self._parametrize(metafunc)
+        except pytest.UsageError as error:
+            # Raised from here it would be a broken module with a trace, not wrong usage.
+            self._mistakes.append(str(error))
+
+    def _parametrize(self, metafunc: pytest.Metafunc) -> None:
         definition = metafunc.definition
         gate = gate_id(definition)
         if gate is None:
             return
+        if hasattr(self.config, "workerinput"):
+            raise pytest.Collector.CollectError(_NO_WORKERS)  # the controller shows this as a sentence
         test = definition.nodeid
         if self._tests.setdefault(gate, test) != test:
             raise pytest.UsageError(f"the gate {gate!r} is carried by two tests: {self._tests[gate]} and {test}")
         asks = self._asks(gate, definition)
+        if not asks and gate in self.plan.scoped_out():
+            return
         if not asks:
             raise pytest.UsageError(
                 f"{test}: the gate {gate!r} is asked for by no box of {PLAYBOOK} and carries no phase marker; add "
@@ -133,6 +149,11 @@ class GateCollection:
         callspec = getattr(item, "callspec", None)
         ask = callspec.params.get("gonogo_ask") if callspec else None
         if not isinstance(ask, Ask):
+            is_gate = item.get_closest_marker("gate") is not None and not self._mistakes
+            if is_gate and gate_id(item) not in self.plan.scoped_out():
+                self._mistakes.append(
+                    f"{item.nodeid}: only a test function or a plain class's method can be a gate"
+                )
             return
         item.stash[ASK] = ask
         item.extra_keyword_matches.add(ask.gate)
@@ -156,6 +177,8 @@ class GateCollection:
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Check plan against gates, and narrow the run to the arguments."""
+        if self._mistakes:
+            raise pytest.UsageError("\n".join(dict.fromkeys(self._mistakes)))
         if self.loaded is None:
             return
         if self.loaded.has_playbook and not session.testsfailed:
@@ -163,6 +186,7 @@ class GateCollection:
                 check_gates(self.plan, frozenset(self.gates), PLAYBOOK)
             except PlanError as error:
                 raise pytest.UsageError(str(error)) from None
+        self._leave_out(items, [i for i in items if i.get_closest_marker("gate") and ASK not in i.stash])
         self._narrow(items)
         if not self.gates or config.getoption("collectonly"):
             return
@@ -179,10 +203,13 @@ class GateCollection:
         for argument, (path, names) in zip(self._narrowed_to, wanted, strict=True):
             if not any(_names(path, names, item) for item in items):
                 raise pytest.UsageError(f"not found: {argument} (no gate has this path or node id)")
-        gone = [item for item in items if item not in set(kept)]
+        self._leave_out(items, [item for item in items if item not in set(kept)])
+
+    def _leave_out(self, items: list[pytest.Item], gone: list[pytest.Item]) -> None:
+        """Deselect items: those that the arguments do not name, and gates that a box scopes out."""
         if gone:
             self.config.hook.pytest_deselected(items=gone)
-            items[:] = kept
+            items[:] = [item for item in items if item not in set(gone)]
 
 
 class GateOrder:

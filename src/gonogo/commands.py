@@ -6,7 +6,7 @@ import os
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
 from gonogo.model import GateState, LaunchState, Outcome, Records, Verdict
-from gonogo.plan import LAUNCH_FILE, PLAYBOOK
+from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.settings import FromEnv, TargetSettings
 from gonogo.terminal import board, phase_title
 from gonogo.verdict import judge, scope_verdict
@@ -148,8 +148,19 @@ def _open(arguments: Namespace) -> _Launch:
         raise PlanError(f"{LAUNCH_FILE} is missing in {root}; go to its folder, or name that with --root")
     ledger = loaded.ledger_folder(arguments.reports)
     records = read_ledger(ledger)
+    loaded = replace(loaded, plan=_with_marked_gates(loaded.plan, records))
     state = judge(loaded.plan, records, datetime.now(UTC))
     return _Launch(loaded, records, state, arguments.reports or root / "reports", ledger)
+
+
+def _with_marked_gates(plan: Plan, records: Records) -> Plan:
+    """Add the asks that only the tests know of, as the target's newest run found them."""
+    runs = [run for run in records.runs if run.info.target == plan.target]
+    newest = max(runs, key=lambda run: (run.info.started_at, run.info.id), default=None)
+    if newest is None:
+        return plan
+    boxed, scoped = frozenset(plan.asks()), plan.scoped_out()
+    return replace(plan, extra=tuple(a for a in newest.extra if a not in boxed and a.gate not in scoped))
 
 
 def _required(state: LaunchState, phases: tuple[str, ...]) -> Verdict:

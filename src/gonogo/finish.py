@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gonogo.ledger import read_ledger
-from gonogo.model import Ask, LaunchState, Records, Verdict
+from gonogo.model import Ask, Records, Verdict
 from gonogo.report import write_reports
-from gonogo.selection import marker_matcher
+from gonogo.selection import Matcher, marker_matcher
 from gonogo.verdict import combine, judge, scope_verdict
 
 if TYPE_CHECKING:
@@ -31,20 +32,21 @@ def finish(gates: GateSession, session: pytest.Session, exitstatus: int) -> None
     state = judge(gates.loaded.plan, records, datetime.now(UTC))
     gates.state = replace(state, base_url=base_url) if base_url else state
     write_reports(gates.state, gates.reports, gates.ledger)
-    gates.scope = verdict_of_markers(gates.state, records, gates.config.getoption("markexpr") or "")
+    matches = marker_matcher(gates.config.getoption("markexpr") or "")
+    gates.in_scope = _asks_that_match(matches, records)
+    gates.scope = scope_verdict(gates.state, gates.in_scope, lambda phase: matches(frozenset({phase, "people"})))
     if gates.other_failures:
         gates.scope = combine([gates.scope, Verdict.NO_GO])
     if exitstatus in (0, 1):
         session.exitstatus = gates.scope.exit_code
 
 
-def verdict_of_markers(state: LaunchState, records: Records, expression: str) -> Verdict:
-    """Verdict of the gates that a ``-m`` expression matches."""
-    matches = marker_matcher(expression)
+def _asks_that_match(matches: Matcher, records: Records) -> Callable[[Ask], bool]:
+    """Which asks a ``-m`` expression speaks of: by phase, and by the markers that the ledger has of gates."""
     infos = {gate: info for run in records.runs for gate, info in run.gates.items()}
 
-    def matches_ask(ask: Ask) -> bool:
+    def in_scope(ask: Ask) -> bool:
         markers = infos[ask.gate].markers if ask.gate in infos else ()
         return matches(frozenset({ask.phase, *markers}))
 
-    return scope_verdict(state, matches_ask, lambda phase: matches(frozenset({phase, "people"})))
+    return in_scope

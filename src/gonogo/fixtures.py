@@ -43,12 +43,13 @@ class EvidenceKeeper:
 
     def bytes(self, name: str, data: bytes) -> None:
         """Keep a file; secrets of the target are taken out by value."""
-        kept = self._session.writer.keep(self._item.stash[ASK], name, data)
+        kept = self._session.keep(self._item.stash[ASK], name, data)
         self._item.stash.setdefault(EVIDENCE, []).append(kept)
 
     def text(self, name: str, text: str) -> None:
         """Keep a text as UTF-8."""
-        self.bytes(name, text.encode())
+        # What a tool printed may hold bytes that are no UTF-8; they are kept as escapes.
+        self.bytes(name, text.encode(errors="backslashreplace"))
 
     def json(self, name: str, value: Any) -> None:
         """Keep plain data as indented JSON."""
@@ -58,12 +59,16 @@ class EvidenceKeeper:
 @pytest.fixture
 def gonogo_ask(request: pytest.FixtureRequest) -> Ask:
     """The gate and phase that this run of the test answers."""
-    ask: Ask = request.param
+    ask: Ask | None = getattr(request, "param", None)
+    if ask is None:
+        pytest.fail(
+            f"{request.node.nodeid}: this fixture is for gates; add @pytest.mark.gate('area.name')", pytrace=False
+        )
     return ask
 
 
 @pytest.fixture
-def measure(request: pytest.FixtureRequest) -> Measure:
+def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa: ARG001 - only gates are judged
     """States facts: ``measure("days left", 90, at_least(21, source), unit="d")``."""
     taken: list[Measurement] = request.node.stash.setdefault(MEASUREMENTS, [])
 
@@ -88,8 +93,5 @@ def target(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Target:
 
 def _session(request: pytest.FixtureRequest) -> GateSession:
     session: GateSession | None = request.config.pluginmanager.get_plugin("gonogo-session")
-    if session is None:
-        raise pytest.UsageError(
-            f"{request.node.nodeid}: this fixture is for gates; add @pytest.mark.gate('area.name')"
-        )
+    assert session is not None  # a gate runs in no other session
     return session

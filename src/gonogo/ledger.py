@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,8 @@ class RunWriter:
         try:
             self.evidence_folder.mkdir(parents=True)
             (self.evidence_folder / _MARK).write_text(json.dumps({"schema": SCHEMA, "run": self.run}) + "\n")
-            self._file = self._path.open("x", encoding="utf-8")
+            # A lone surrogate (bytes of a tool that are no UTF-8) becomes the JSON escape that it reads back as.
+            self._file = self._path.open("x", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             _refuse(folder, error)
 
@@ -80,6 +82,8 @@ class RunWriter:
         planned: Iterable[Ask],
         asked: Iterable[Ask],
         gates: Mapping[str, GateInfo],
+        *,
+        extra: Iterable[Ask] = (),
     ) -> None:
         """Write the head: what this run sets out to do, on what, and under which plan."""
         self._write(
@@ -89,6 +93,7 @@ class RunWriter:
             version=version,
             planned=[ask.key for ask in planned],
             asked=[ask.key for ask in asked],
+            extra=[ask.key for ask in extra],
             gates={gate: asdict(g) for gate, g in gates.items()},
         )
 
@@ -114,8 +119,8 @@ class RunWriter:
 
     def end(self, now: datetime, why: str) -> Path:
         """Seal the run: the file gets its digest as a name and is read-only from then on."""
-        self._write("end", finished_at=now, why=why)
         try:
+            self._write("end", finished_at=now, why=why)
             os.fsync(self._file.fileno())
             self._file.close()
             sealed = self.folder / f"{self.run}.{_sha256(self._path)}.jsonl"
@@ -123,6 +128,9 @@ class RunWriter:
             sealed.chmod(0o444)
         except OSError as error:
             _refuse(self.folder, error)
+        finally:
+            with suppress(OSError):  # a full disk refuses to close as well
+                self._file.close()
         return sealed
 
     def _write(self, kind: str, **fields: Any) -> None:
@@ -211,6 +219,7 @@ def _parse_run(data: bytes, *, sealed: bool) -> RunRecord | None:
         version=head["version"],
         planned=tuple(map(Ask.parse, head["planned"])),
         asked=tuple(map(Ask.parse, head["asked"])),
+        extra=tuple(map(Ask.parse, head.get("extra", ()))),
         gates={gate: GateInfo(g["title"], tuple(g["markers"])) for gate, g in head["gates"].items()},
         results=tuple(_result(entry["result"]) for entry in entries if entry["type"] == "result"),
     )

@@ -295,6 +295,8 @@ class RunRecord:
     """What the run set out to do; an ask without a result was never finished."""
     asked: tuple[Ask, ...] = ()
     """Everything that the plan asked for when the run began."""
+    extra: tuple[Ask, ...] = ()
+    """Those of ``asked`` that stand in no box: gates that carry the phase themselves."""
     results: tuple[Result, ...] = ()
     gates: Mapping[str, GateInfo] = field(default_factory=dict)
 

@@ -19,6 +19,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(newhooks)
 
 
+# An option whose value is a path must be written with "=": before plugins are loaded, pytest takes a path that
+# stands alone for an argument and looks for its settings there.
 # House rule for help texts: capital first, no full stop on a single phrase.
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_addoption."""
@@ -45,12 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gonogo-reports",
         metavar="DIR",
         type=Path,
-        help="Folder for the reports and the ledger (default: reports/)",
+        help="Folder for the reports and the ledger, written as --gonogo-reports=DIR (default: reports/)",
     )
     group.addoption(
         "--gonogo-launch-file",
         metavar="FILE",
-        help="Launch file to use instead of launch.toml",
+        help="Launch file to use instead of launch.toml, written as --gonogo-launch-file=FILE",
     )
 
 

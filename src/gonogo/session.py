@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,18 @@ from gonogo.collection import ASK
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetError
 from gonogo.fixtures import EVIDENCE, MEASUREMENTS
 from gonogo.ledger import RunWriter
-from gonogo.model import PHASES, Evidence, GateInfo, LaunchState, Measurement, Outcome, Result, RunInfo, Verdict
+from gonogo.model import (
+    PHASES,
+    Ask,
+    Evidence,
+    GateInfo,
+    LaunchState,
+    Measurement,
+    Outcome,
+    Result,
+    RunInfo,
+    Verdict,
+)
 from gonogo.plugin import fault_names, reports_folder
 from gonogo.targets import Targets
 from gonogo.terminal import Progress
@@ -45,6 +57,9 @@ class _Refused(_Failed):
         self.outcome = outcome
 
 
+_Refused.__module__, _Refused.__qualname__ = "builtins", "Gate"  # how pytest's own lines call it
+
+
 class GateSession:
     """All state of one running session."""
 
@@ -55,6 +70,8 @@ class GateSession:
         self.faults = fault_names(config)
         self.state: LaunchState | None = None
         self.scope: Verdict | None = None
+        self.in_scope: Callable[[Ask], bool] = lambda _ask: True
+        """Whether the exit status speaks for an ask; known once the ledger was read."""
         self.other_failures = 0
         """Failed collections and failed tests that are no gates: they keep the exit status from GO."""
         self._bad: dict[str, str] = {}
@@ -64,7 +81,7 @@ class GateSession:
         try:
             self.writer = RunWriter(self.ledger, datetime.now(UTC))
         except LedgerError as error:
-            raise pytest.UsageError(str(error)) from None
+            pytest.exit(str(error), returncode=_EXIT_INTERNAL)
         self.targets = Targets(config, loaded, self.writer, self.faults)
         self.progress: Progress | None = None
         reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -94,7 +111,9 @@ class GateSession:
             host=platform.node(),
         )
         plan = self.loaded.plan
-        self._guard(self.writer.begin, info, plan.launch.version, planned, plan.asks(), self.gates)
+        self._guard(
+            self.writer.begin, info, plan.launch.version, planned, plan.asks(), self.gates, extra=plan.extra
+        )
 
     # ------------------------------------------------------------------ one gate
 
@@ -153,10 +172,18 @@ class GateSession:
         report = yield
         ask = item.stash.get(ASK, None)
         if ask is None:
+            self._hide_secrets(report)
             return report
         if call.excinfo is not None:
             self._note(item, _outcome_of_error(call))
+            if isinstance(call.excinfo.value, GonogoError):  # from a teardown, or a fixture that failed before
+                report.longrepr = str(call.excinfo.value)
+        elif hasattr(report, "wasxfail") or (report.failed and report.when == "call"):
+            why = getattr(report, "wasxfail", "") or str(report.longrepr)
+            self._note(item, (Outcome.MISSING, f"expected to fail, and did not ({why}); take xfail off"))
+        self._hide_secrets(report)
         outcome, reason = item.stash.get(OUTCOME, (None, ""))
+        reason = self.writer.redact.text(reason)
         report.user_properties += [("gate", ask.gate), ("phase", ask.phase), ("on", ask.on or "")]
         if outcome is not None and (report.when == "call" or call.excinfo is not None):
             report.user_properties += [("outcome", outcome.value), ("reason", reason)]
@@ -186,15 +213,26 @@ class GateSession:
         from gonogo.finish import finish  # noqa: PLC0415 - brings jinja2
 
         try:
-            self.targets.close()
+            self._take_down()
             self.writer.end(datetime.now(UTC), f"pytest exit status {int(exitstatus)}")
             finish(self, session, int(exitstatus))
         except LedgerError as error:
             pytest.exit(str(error), returncode=_EXIT_INTERNAL)
 
+    def _take_down(self) -> None:
+        """Stop the target; if that fails, what was measured is sealed and reported all the same."""
+        try:
+            self.targets.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the results come first
+            self.other_failures += 1
+            why = self.writer.redact.text(str(error) or type(error).__name__)
+            sys.stderr.write(f"gonogo: the target could not be taken down: {why}; look for what it left running\n")
+
     def _record(self, item: pytest.Item, started_at: datetime, duration_s: float) -> None:
         ask = item.stash[ASK]
         outcome, reason = item.stash[OUTCOME]
+        if outcome is Outcome.PASS:  # a fixture may have measured something on its way out
+            outcome, reason = outcome_of(_measurements(item))
         if outcome is not Outcome.PASS:
             self._bad.setdefault(ask.phase, f"{ask.gate} {outcome}")
         result = Result(
@@ -217,6 +255,20 @@ class GateSession:
         if self.progress:
             self.progress.gate(result)
 
+    def keep(self, ask: Ask, name: str, data: bytes) -> Evidence:
+        """Keep a file as evidence; a ledger that can't take it ends the session."""
+        kept: Evidence = self._guard(self.writer.keep, ask, name, data)
+        return kept
+
+    def _hide_secrets(self, report: pytest.TestReport) -> None:
+        """Take the target's secrets out of what pytest and its plugins show and store of a test."""
+        hide = self.writer.redact.text
+        report.sections = [(name, hide(text)) for name, text in report.sections]
+        if isinstance(report.longrepr, tuple):  # a skip: file, line, reason
+            report.longrepr = (*report.longrepr[:2], hide(report.longrepr[2]))
+        elif (shown := report.longreprtext) != hide(shown):
+            report.longrepr = hide(shown)
+
     def _refused(self, error: GonogoError) -> _Refused:
         outcome, sentence = _classify(error)
         return _Refused(outcome, self.writer.redact.text(sentence))
@@ -234,10 +286,10 @@ class GateSession:
     def _title(self, phase_id: str) -> str:
         return next((p.title for p in self.loaded.plan.phases if p.id == phase_id), phase_id)
 
-    def _guard(self, write: Any, *arguments: Any) -> None:
+    def _guard(self, write: Any, *arguments: Any, **named: Any) -> Any:
         """A ledger that can't be written ends the session: going on would lose results."""
         try:
-            write(*arguments)
+            return write(*arguments, **named)
         except LedgerError as error:
             pytest.exit(str(error), returncode=_EXIT_INTERNAL)
 

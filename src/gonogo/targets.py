@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from gonogo.errors import GonogoError, ToolError
+from gonogo.errors import ToolError
 
 if TYPE_CHECKING:
     import pytest
@@ -32,7 +32,7 @@ class Targets:
         self._writer = writer
         self._faults = faults
         self._stack = ExitStack()
-        self._known: dict[str | None, Target | GonogoError] = {}
+        self._known: dict[str | None, Target | Exception] = {}
 
     def get(self, on: str | None = None) -> Target:
         """The target, or the companion that a box sends its gates to.
@@ -43,10 +43,10 @@ class Targets:
         if on not in self._known:
             try:
                 self._known[on] = self._bring_up(on)
-            except GonogoError as error:
+            except Exception as error:  # noqa: BLE001 - raised below, now and for each gate that follows
                 self._known[on] = error
         found = self._known[on]
-        if isinstance(found, GonogoError):
+        if isinstance(found, Exception):
             raise found
         return found
 
@@ -58,7 +58,7 @@ class Targets:
     def base_url(self) -> str:
         """Where the target was found, if any gate needed it."""
         found = self._known.get(None)
-        return "" if found is None or isinstance(found, GonogoError) else found.base_url
+        return "" if found is None or isinstance(found, Exception) else found.base_url
 
     def _bring_up(self, on: str | None) -> Target:
         from gonogo.target import Target  # noqa: PLC0415 - settings bring pydantic

@@ -38,16 +38,16 @@ class Progress:
         if self._quiet:
             return
         write = self._reporter
+        write.ensure_newline()
         if result.ask.phase != self._phase:
             self._phase = result.ask.phase
-            write.ensure_newline()
             write.write_line(phase_title(self._find(result.ask.phase)), bold=True)
         on = f" on {result.ask.on}" if result.ask.on else ""
         write.write(f"  {result.outcome:<12}", **_COLOURS.get(result.outcome, {"yellow": True}))
         write.write(f" {result.ask.gate + on:<24} {result.duration_s:7.2f} s  {result.title}\n")
         if self._verbose:
             for taken in result.measurements:
-                write.write(f"{'':15}{taken.sentence}\n", light=True)
+                write.write(f"{'':15}{self._gates.writer.redact.text(taken.sentence)}\n", light=True)
         elif result.outcome is not Outcome.PASS:
             write.write(f"{'':15}{result.reason}\n")
         write.flush()
@@ -64,10 +64,14 @@ class Progress:
             write.write(f"{verdict}\n", **_COLOURS.get(verdict, {"red": True}), bold=True)
         for problem in state.problems:
             write.write_line(f"ledger: {problem}", yellow=True)
-        for gate in state.blockers[:_REASONS_SHOWN]:
+        # What failed is shown wherever it stands; what is merely not proven elsewhere is counted.
+        shown = [g for g in state.blockers if g.outcome is Outcome.FAIL or self._gates.in_scope(g.ask)]
+        for gate in shown[:_REASONS_SHOWN]:
             write.write_line(f"  {gate.outcome} {gate.ask.key}: {gate.reason}")
-        if len(state.blockers) > _REASONS_SHOWN:
-            write.write_line(f"  and {len(state.blockers) - _REASONS_SHOWN} more, see the report")
+        if len(shown) > _REASONS_SHOWN:
+            write.write_line(f"  and {len(shown) - _REASONS_SHOWN} more, see the report")
+        if len(shown) < len(state.blockers):
+            write.write_line(f"  outside this scope, {len(state.blockers) - len(shown)} gates are not proven")
         for phase in state.phases:
             for hold in phase.holds:
                 write.write_line(f"  HOLD {phase.phase.id}: {hold}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo import EvidenceKeeper, Measure, Target, equals, quantile_below
+from gonogo import EvidenceKeeper, Measure, Target, equals, quantile, quantile_below
 from gonogo.probes.http import lookup
-from gonogo.statistics import quantile
 
 
 @pytest.mark.gate("health.endpoint")

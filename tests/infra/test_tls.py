@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -35,7 +36,8 @@ def judge(target: Target, measure: Measure, ip: str, facts: TlsFacts) -> None:
     names = facts.name_matches or f"no, only for {', '.join(facts.names) or 'no name'}"
     measure(f"{ip} is for {target.host}", names, is_true("RFC 9525, section 6.3"))
     lasts = at_least(tls.min_days, target.source("tls.min_days"))
-    measure(f"{ip} days left", facts.days_left(datetime.now(UTC)), lasts, unit="d")
+    left = math.floor(facts.days_left(datetime.now(UTC)) * 100) / 100  # never rounded up to the bound
+    measure(f"{ip} days left", left, lasts, unit="d")
     measure(f"{ip} key", facts.key_type, one_of(("RSA", "EC", "Ed25519"), KEYS))
     if facts.key_type == "RSA":
         strong = at_least(tls.min_rsa_bits, target.source("tls.min_rsa_bits"))

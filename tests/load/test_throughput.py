@@ -21,6 +21,11 @@ MAX_LATENESS_MS = 100.0
 def test_throughput(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None:
     """The required traffic is held, quickly and without errors, and the target is well afterwards."""
     load = target.settings("load")
+    if target.kind == "production":
+        raise ToolError(
+            f"load is not sent at {target.name}, a production target; prove it on staging: '<!-- gate: "
+            f"load.throughput on: staging -->' in the playbook and targets.{target.name}.staging in launch.toml"
+        )
     health = target.settings("http").health
     target.http().get(health)  # a target that is down is said to be so at once, not after the whole run
     facts = run(
