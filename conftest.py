@@ -13,7 +13,7 @@ import pytest
 
 from fleetboard.faults import FAULTS
 from gonogo import ToolError
-from gonogo.plugin import fault_names
+from gonogo.options import fault_names
 
 EMBEDDED = "rehearsal"
 UP_WITHIN_S = 60.0

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gonogo.errors import ToolError
+from gonogo.keys import TARGETS
 
 if TYPE_CHECKING:
-    from gonogo.session import GateSession
     from gonogo.target import Target
 
 FLAGS = (
@@ -43,10 +43,9 @@ class BrowserFixtures:
         tmp_path_factory: pytest.TempPathFactory,
     ) -> dict[str, Any]:
         """Launch arguments with the plan's names and trust, for gates that use ``page``."""
-        session: GateSession | None = request.config.pluginmanager.get_plugin("gonogo-session")
-        if session is None or browser_name != "chromium":
+        if TARGETS not in request.config.stash or browser_name != "chromium":
             return browser_type_launch_args
-        target = session.targets.get()
+        target = request.config.stash[TARGETS].get()
         given = dict(browser_type_launch_args)
         given.setdefault("executable_path", find_chromium())
         given["args"] = [*given.get("args", []), *FLAGS, *_sandbox(), f"--host-resolver-rules={_rules(target)}"]

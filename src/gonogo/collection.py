@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gonogo.errors import PlanError
+from gonogo.keys import ASK
 from gonogo.model import KINDS, PHASES, Ask, GateInfo
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan, check_gates
 from gonogo.playbook import GATE_ID
@@ -16,7 +18,6 @@ from gonogo.playbook import GATE_ID
 if TYPE_CHECKING:
     from gonogo.loading import LoadedPlan  # brings pydantic, which a session without gates must not pay for
 
-ASK = pytest.StashKey[Ask]()
 _NO_WORKERS = (
     "-n can't be used with gates: phases run one after the other and block each other, which "
     "pytest-xdist's workers can't keep; drop -n"
@@ -46,13 +47,18 @@ def gate_id(node: pytest.Item | pytest.Function) -> str | None:
 class GateCollection:
     """Turns gates into one item a phase; starts a gate session as soon as there are any gates."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, start: Callable[[LoadedPlan, Mapping[str, GateInfo]], None]) -> None:
         """Read the plan, if there is one.
+
+        Args:
+            config: of this session.
+            start: called once with the plan and the collected gates, if any are to run.
 
         Raises:
             PlanError: PLAYBOOK.md or launch.toml is wrong.
         """
         self.config = config
+        self._start = start
         self.loaded: LoadedPlan | None = None
         self.gates: dict[str, GateInfo] = {}
         self._tests: dict[str, str] = {}
@@ -190,9 +196,7 @@ class GateCollection:
         self._narrow(items)
         if not self.gates or config.getoption("collectonly"):
             return
-        from gonogo.session import GateSession  # noqa: PLC0415 - only when gates are in play
-
-        config.pluginmanager.register(GateSession(config, self.loaded, self.gates), "gonogo-session")
+        self._start(self.loaded, self.gates)
 
     def _narrow(self, items: list[pytest.Item]) -> None:
         """Deselect what the arguments on the command line do not name."""

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from gonogo.bounds import Bound, measurement
-from gonogo.collection import ASK
-from gonogo.model import Ask, Evidence, Measurement
+from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, TARGETS
+from gonogo.model import Ask, Measurement
 
 if TYPE_CHECKING:
-    from gonogo.session import GateSession
     from gonogo.target import Target
-
-MEASUREMENTS = pytest.StashKey[list[Measurement]]()
-EVIDENCE = pytest.StashKey[list[Evidence]]()
 
 
 class Measure(Protocol):
@@ -37,13 +33,12 @@ class Measure(Protocol):
 class EvidenceKeeper:
     """Keeps files in the ledger so that another person can judge."""
 
-    def __init__(self, session: GateSession, item: pytest.Item) -> None:
-        self._session = session
+    def __init__(self, item: pytest.Item) -> None:
         self._item = item
 
     def bytes(self, name: str, data: bytes) -> None:
         """Keep a file; secrets of the target are taken out by value."""
-        kept = self._session.keep(self._item.stash[ASK], name, data)
+        kept = self._item.config.stash[KEEP](self._item.stash[ASK], name, data)
         self._item.stash.setdefault(EVIDENCE, []).append(kept)
 
     def text(self, name: str, text: str) -> None:
@@ -82,16 +77,10 @@ def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa
 @pytest.fixture
 def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
     """Keeps files: ``evidence.text("chain.pem", pem)``."""
-    return EvidenceKeeper(_session(request), request.node)
+    return EvidenceKeeper(request.node)
 
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Target:
     """The target that this gate is asked of; brought up when the first gate needs it."""
-    return _session(request).targets.get(gonogo_ask.on)
-
-
-def _session(request: pytest.FixtureRequest) -> GateSession:
-    session: GateSession | None = request.config.pluginmanager.get_plugin("gonogo-session")
-    assert session is not None  # a gate runs in no other session
-    return session
+    return request.config.stash[TARGETS].get(gonogo_ask.on)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gonogo.errors import PlanError
-from gonogo.model import KINDS, PHASES
+from gonogo.model import KINDS, PHASES, GateInfo
+from gonogo.options import reports_folder
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK
+
+if TYPE_CHECKING:
+    from gonogo.loading import LoadedPlan
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -78,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from gonogo.collection import GateCollection, GateOrder  # noqa: PLC0415 - needs the markers above
 
     try:
-        collection = GateCollection(config)
+        collection = GateCollection(config, partial(_start, config))
     except PlanError as error:
         raise pytest.UsageError(str(error)) from None
     config.pluginmanager.register(collection, "gonogo-collection")
@@ -93,16 +100,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SessionHtml(), "gonogo-session-html")
 
 
+def _start(config: pytest.Config, loaded: LoadedPlan, gates: Mapping[str, GateInfo]) -> None:
+    """Register the one object that holds a running session's state; only when gates are in play."""
+    from gonogo.session import GateSession  # noqa: PLC0415
+
+    config.pluginmanager.register(GateSession(config, loaded, gates), "gonogo-session")
+
+
 pytest_plugins = ("gonogo.fixtures",)
-
-
-def reports_folder(config: pytest.Config) -> Path:
-    """Where the reports go."""
-    given: Path | None = config.getoption("gonogo_reports")
-    return (config.invocation_params.dir / given) if given else config.rootpath / "reports"
-
-
-def fault_names(config: pytest.Config) -> tuple[str, ...]:
-    """Faults asked for on the command line, each once, in order."""
-    given = [name.strip() for option in config.getoption("gonogo_fault") for name in option.split(",")]
-    return tuple(dict.fromkeys(name for name in given if name))

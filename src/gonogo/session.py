@@ -6,38 +6,36 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gonogo.collection import ASK
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetError
-from gonogo.fixtures import EVIDENCE, MEASUREMENTS
+from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, TARGETS
 from gonogo.ledger import RunWriter
 from gonogo.model import (
     PHASES,
     Ask,
     Evidence,
     GateInfo,
-    LaunchState,
     Measurement,
     Outcome,
     Result,
     RunInfo,
     Verdict,
 )
-from gonogo.plugin import fault_names, reports_folder
+from gonogo.options import fault_names, reports_folder
 from gonogo.targets import Targets
 from gonogo.terminal import Progress
-from gonogo.verdict import outcome_of
+from gonogo.verdict import combine, outcome_of
 
 if TYPE_CHECKING:
     from gonogo.loading import LoadedPlan
 
-OUTCOME = pytest.StashKey[tuple[Outcome, str]]()
 _PACKAGES = ("pytest-gonogo", "pytest", "pytest-playwright", "playwright", "locust", "httpx", "psycopg")
 _CATEGORY = {Outcome.PASS: "passed", Outcome.FAIL: "failed", Outcome.ERROR: "error"}
 _EXIT_INTERNAL = 3
@@ -68,10 +66,6 @@ class GateSession:
         self.loaded = loaded
         self.gates = gates
         self.faults = fault_names(config)
-        self.state: LaunchState | None = None
-        self.scope: Verdict | None = None
-        self.in_scope: Callable[[Ask], bool] = lambda _ask: True
-        """Whether the exit status speaks for an ask; known once the ledger was read."""
         self.other_failures = 0
         """Failed collections and failed tests that are no gates: they keep the exit status from GO."""
         self._bad: dict[str, str] = {}
@@ -83,10 +77,11 @@ class GateSession:
         except LedgerError as error:
             pytest.exit(str(error), returncode=_EXIT_INTERNAL)
         self.targets = Targets(config, loaded, self.writer, self.faults)
+        config.stash[TARGETS], config.stash[KEEP] = self.targets, self.keep
         self.progress: Progress | None = None
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
-            self.progress = Progress(config, self, reporter)
+            self.progress = Progress(config, reporter, loaded.plan.phases, self.writer.redact.text)
             config.pluginmanager.register(self.progress, "gonogo-progress")
 
     # ------------------------------------------------------------------ what is planned
@@ -210,14 +205,27 @@ class GateSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Stop the target, seal the run, judge the ledger's union, write the reports, set the exit status."""
-        from gonogo.finish import finish  # noqa: PLC0415 - brings jinja2
+        from gonogo.finish import decide  # noqa: PLC0415 - brings the reports
 
         try:
             self._take_down()
             self.writer.end(datetime.now(UTC), f"pytest exit status {int(exitstatus)}")
-            finish(self, session, int(exitstatus))
+            expression = self.config.getoption("markexpr") or ""
+            decision = decide(
+                self.loaded.plan,
+                self.ledger,
+                self.reports,
+                base_url=self.targets.base_url,
+                expression=expression,
+            )
         except LedgerError as error:
             pytest.exit(str(error), returncode=_EXIT_INTERNAL)
+        if self.other_failures:
+            decision = replace(decision, scope=combine([decision.scope, Verdict.NO_GO]))
+        if self.progress:
+            self.progress.decision = decision
+        if exitstatus in (0, 1):  # pytest's own 2 (interrupted) to 5 (nothing selected) stay
+            session.exitstatus = decision.scope.exit_code
 
     def _take_down(self) -> None:
         """Stop the target; if that fails, what was measured is sealed and reported all the same."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gonogo.model import LaunchState, Outcome, Phase, PhaseState, Result, Verdict
+from gonogo.options import reports_folder
 
 if TYPE_CHECKING:
-    from gonogo.session import GateSession
+    from gonogo.finish import Decision
 
 _COLOURS = {
     Verdict.GO: {"green": True},
@@ -24,10 +26,19 @@ _REASONS_SHOWN = 12
 class Progress:
     """Writes to pytest's own terminal reporter."""
 
-    def __init__(self, config: pytest.Config, gates: GateSession, reporter: pytest.TerminalReporter) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        reporter: pytest.TerminalReporter,
+        phases: tuple[Phase, ...],
+        redact: Callable[[str], str],
+    ) -> None:
+        self.decision: Decision | None = None
+        """Set at the end of the session."""
         self._config = config
-        self._gates = gates
         self._reporter = reporter
+        self._phases = {phase.id: phase for phase in phases}
+        self._redact = redact
         self._quiet = config.get_verbosity() < 0
         self._verbose = config.get_verbosity() > 0
         self._phase = ""
@@ -47,16 +58,16 @@ class Progress:
         write.write(f" {result.ask.gate + on:<24} {result.duration_s:7.2f} s  {result.title}\n")
         if self._verbose:
             for taken in result.measurements:
-                write.write(f"{'':15}{self._gates.writer.redact.text(taken.sentence)}\n", light=True)
+                write.write(f"{'':15}{self._redact(taken.sentence)}\n", light=True)
         elif result.outcome is not Outcome.PASS:
             write.write(f"{'':15}{result.reason}\n")
         write.flush()
 
     def pytest_terminal_summary(self) -> None:
         """Print the board: one line a phase, then the verdict and where the report is."""
-        state = self._gates.state
-        if state is None:
+        if self.decision is None:
             return
+        state = self.decision.state
         write = self._reporter
         write.section("go/no-go board")
         for line, verdict in board(state):
@@ -65,7 +76,7 @@ class Progress:
         for problem in state.problems:
             write.write_line(f"ledger: {problem}", yellow=True)
         # What failed is shown wherever it stands; what is merely not proven elsewhere is counted.
-        shown = [g for g in state.blockers if g.outcome is Outcome.FAIL or self._gates.in_scope(g.ask)]
+        shown = [g for g in state.blockers if g.outcome is Outcome.FAIL or self.decision.in_scope(g.ask)]
         for gate in shown[:_REASONS_SHOWN]:
             write.write_line(f"  {gate.outcome} {gate.ask.key}: {gate.reason}")
         if len(shown) > _REASONS_SHOWN:
@@ -80,13 +91,12 @@ class Progress:
         write.write(f"{state.verdict}", **_COLOURS.get(state.verdict, {"red": True}), bold=True)
         write.write_line(f"  {state.launch.project} {state.launch.version} on {state.target}{rehearsal}")
         scope = self._config.getoption("markexpr") or ""
-        if scope and self._gates.scope is not None:
-            write.write_line(f"{self._gates.scope}  in the scope -m '{scope}', which sets the exit status")
-        write.write_line(f"report: {self._shown(self._gates.reports)}/go-no-go.html")
+        if scope:
+            write.write_line(f"{self.decision.scope}  in the scope -m '{scope}', which sets the exit status")
+        write.write_line(f"report: {self._shown(reports_folder(self._config))}/go-no-go.html")
 
     def _find(self, phase_id: str) -> Phase:
-        phases = self._gates.loaded.plan.phases
-        return next((p for p in phases if p.id == phase_id), Phase(phase_id, phase_id, 0))
+        return self._phases.get(phase_id, Phase(phase_id, phase_id, 0))
 
     def _shown(self, path: object) -> str:
         text, root = str(path), str(self._config.invocation_params.dir)

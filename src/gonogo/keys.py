@@ -1,0 +1,26 @@
+"""What the plugin keeps on pytest's own objects, by typed keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gonogo.model import Ask, Evidence, Measurement, Outcome
+
+if TYPE_CHECKING:
+    from gonogo.targets import Targets
+
+ASK = pytest.StashKey[Ask]()
+"""On an item: the gate and phase that it answers."""
+MEASUREMENTS = pytest.StashKey[list[Measurement]]()
+"""On an item: what it measured so far."""
+EVIDENCE = pytest.StashKey[list[Evidence]]()
+"""On an item: what it kept so far."""
+OUTCOME = pytest.StashKey[tuple[Outcome, str]]()
+"""On an item: outcome and reason, once they are known."""
+TARGETS: pytest.StashKey[Targets] = pytest.StashKey()
+"""On the configuration, while gates run: the session's targets."""
+KEEP: pytest.StashKey[Callable[[Ask, str, bytes], Evidence]] = pytest.StashKey()
+"""On the configuration, while gates run: puts a file into the ledger."""
