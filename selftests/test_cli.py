@@ -91,6 +91,25 @@ def test_the_plan_names_variables_that_are_not_set(
     assert "targets.rehearsal.ca_file = 'no.pem' does not exist" in out
 
 
+def test_the_plan_names_what_the_live_channel_needs_and_what_is_out_of_scope(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch = launched(pytester)
+    launch.playbook(t3="stats.websocket")
+    playbook = launch.root / "PLAYBOOK.md"
+    playbook.write_text(playbook.read_text() + "- [ ] Map <!-- scope: there is none gate: smoke.tracking -->\n")
+
+    out = launch.gonogo(capsys, "plan").out
+
+    assert "[targets.rehearsal.websocket] is missing" in out
+    assert "  out of scope: smoke.tracking: there is none\n" in out
+    explained = launch.gonogo(capsys, "explain", "smoke.tracking")
+    assert (explained.status, explained.out) == (
+        0,
+        "smoke.tracking: out of scope: there is none (PLAYBOOK.md:6)\n",
+    )
+
+
 def test_the_verdict_is_hold_before_anything_ran(
     pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +117,7 @@ def test_the_verdict_is_hold_before_anything_ran(
 
     assert seen.status == 20
     assert "MISSING tls.certificate@t3: asked for, never run" in seen.out
+    assert "  HOLD t1: 'Briefing' (line 14) waits for Launch Manager: PENDING" in seen.out
     assert seen.out.splitlines()[-1] == "HOLD  Fleet 1.0.0 on rehearsal (REHEARSAL, not production)"
 
 

@@ -61,7 +61,7 @@ def test_an_earlier_phase_outside_the_selection_is_shown_and_blocks_nothing(pyte
     assert launch.outcomes["b.next@t3"] == "PASS"
     assert seen.status == 0
     (line,) = (line for line in seen.out.splitlines() if "At t7 (T7 Lead)" in line)
-    assert line.endswith("1 of   2 gates NO-GO")
+    assert line.endswith("1 of   2 gates proven  NO-GO")
 
 
 def test_a_blocked_gate_sets_nothing_up(pytester: pytest.Pytester) -> None:

@@ -226,3 +226,39 @@ def test_a_target_that_nothing_says_where_it_is_is_an_error_of_the_gate(pytester
     )
     assert seen.status == 20
     assert "Traceback" not in seen.words
+
+
+def test_a_variable_for_the_database_that_is_not_set_concerns_only_what_needs_the_database(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FLEET_DATABASE", raising=False)
+    launch = Launch(
+        pytester,
+        SETTINGS.replace('"disposable"', '"staging"\nbase_url = "https://127.0.0.1:9"')
+        + 'database_url = { env = "FLEET_DATABASE" }\n',
+    )
+    launch.playbook(t3="tls.certificate database.tables")
+    launch.module(
+        "tests/infra/test_a.py",
+        gate("tls.certificate", 'measure("port", target.port, at_least(9, "x"))', uses="target, measure"),
+        gate("database.tables", "target.database_url", uses="target, measure"),
+    )
+
+    launch.run()
+
+    assert launch.outcomes == {"tls.certificate@t3": "PASS", "database.tables@t3": "ERROR"}
+    assert "FLEET_DATABASE, which is not set; export" in launch.gates["database.tables@t3"]["reason"]
+
+
+def test_an_authority_is_looked_for_beside_the_plan(pytester: pytest.Pytester) -> None:
+    launch = Launch(
+        pytester,
+        SETTINGS.replace('"disposable"', '"staging"\nbase_url = "https://127.0.0.1:9"\nca_file = "ca.pem"'),
+    )
+    launch.playbook(t3="tls.certificate")
+    body = f'measure("found", int(str(target.ca_file) == "{launch.root / "ca.pem"}"), at_least(1, "x"))'
+    launch.module("tests/infra/test_a.py", gate("tls.certificate", body, uses="target, measure"))
+
+    launch.run()
+
+    assert launch.outcomes == {"tls.certificate@t3": "PASS"}

@@ -202,7 +202,7 @@ def test_a_hold_says_what_is_missing() -> None:
     text = page(holding()).text
 
     assert "no gate failed, but 1 gate measured too little (ramp.errors at T-1)" in text
-    assert "1 gate never run (rollback.tried at T-1)" in text
+    assert "1 gate never ran (rollback.tried at T-1)" in text
     assert "'War room booked' (line 47) is mapped to no gate" in text
 
 

@@ -79,7 +79,27 @@ def test_an_empty_table_has_the_playbook_s_bounds(tmp_path: Path) -> None:
             "launch.toml: targets.t.load: rps = 50.0 can't prove more than",
         ),
         (LAUNCH + TARGET + "load = { max_error_rate = 0 }", "launch.toml: targets.t.load.max_error_rate: found 0;"),
-        (LAUNCH + TARGET + 'staging = "s"', "launch.toml: file: targets.t.staging names 's', which is no target"),
+        (
+            LAUNCH + TARGET + 'base_url = "https://"',
+            "launch.toml: targets.t.base_url: 'https://' must be scheme, host",
+        ),
+        (
+            LAUNCH + TARGET + 'base_url = "https://a.test:1x"',
+            "launch.toml: targets.t.base_url: 'https://a.test:1x'",
+        ),
+        (
+            LAUNCH + TARGET + 'base_url = "https://u:pw@a.test"',
+            "launch.toml: targets.t.base_url: must hold no user",
+        ),
+        (
+            LAUNCH + TARGET + 'resolver = "ns.test:53"',
+            "launch.toml: targets.t.resolver: 'ns.test:53' must begin with",
+        ),
+        (LAUNCH + TARGET + 'address = { "a.test" = "b" }', "launch.toml: targets.t.address: 'b' must be an IP"),
+        (LAUNCH + TARGET + 'address = "b"', "launch.toml: targets.t.address: found 'b'; input should be a table"),
+        (LAUNCH + TARGET + "database_url = 5", "launch.toml: targets.t.database_url: write a text or { env ="),
+        (LAUNCH + "at = 2026-12-01\n" + TARGET, "launch.toml: launch.at: 2026-12-01 has no time"),
+        (LAUNCH + TARGET + 'staging = "s"', "launch.toml: targets.t.staging names 's', which is no target"),
         (LAUNCH + 'at = "2026-12-01"\n' + TARGET, "launch.toml: launch.at: write a date and time with its zone"),
         (LAUNCH + "at = 2026-12-01T09:00:00\n" + TARGET, "launch.toml: launch.at: 2026-12-01T09:00:00 has no zone"),
         (
@@ -107,6 +127,25 @@ def test_several_mistakes_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         _load(tmp_path, LAUNCH + TARGET + "a = 1\nb = 2\n")
     assert [line.split()[1] for line in str(caught.value).splitlines()] == ["targets.t.a", "targets.t.b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            'database_url = ["postgresql://u:secret@h/d"]',
+            'targets.t.database_url: write a text or { env = "NAME" }',
+        ),
+        (
+            'dns = { records = [{ name = "a.test", type = "A", values = "1" }] }',
+            'targets.t.dns.records.0.values: found \'1\'; input should be a list, e.g. ["a", "b"]',
+        ),
+    ],
+)
+def test_a_mistake_is_told_once_and_without_secrets(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        _load(tmp_path, LAUNCH + TARGET + text)
+    assert str(caught.value) == f"launch.toml: {sentence}"
 
 
 def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:

@@ -146,7 +146,10 @@ def test_a_gate_tried_several_times_in_one_run_answers_with_the_worst() -> None:
 
 def test_a_gate_tried_fewer_times_than_planned_is_missing() -> None:
     run = _run(_result(TLS), planned=(TLS, TLS))
-    assert _state(_judge(run), TLS) == (Outcome.MISSING, "run run1 was to measure it and ended before it did")
+    assert _state(_judge(run), TLS) == (
+        Outcome.MISSING,
+        "run run1 was to measure it and measured 1 of its 2 variants; run all of them",
+    )
 
 
 def test_a_killed_run_takes_the_earlier_pass_with_it_until_it_is_made_up_for() -> None:

@@ -49,7 +49,7 @@ def measurement(name: str, actual: Any, bound: Bound, *, unit: str = "", n: int 
         unit=unit,
         bound=bound.text,
         source=bound.source,
-        ok=judged.ok,
+        ok=None if judged.ok is None else bool(judged.ok),  # numpy's comparisons give a False of their own
         n=n,
         margin=judged.margin,
         note=judged.note,
@@ -176,7 +176,10 @@ def quantile_below(
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no floating-point number reaches
+        return False
 
 
 def _number(text: str, source: str, limit: float, holds: Callable[[float], bool], *, sign: int) -> Bound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +19,15 @@ USAGE = 4
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     arguments = _parser().parse_args(argv)
+    status = 0
     try:
-        status: int = arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
     except GonogoError as error:
         print(f"gonogo: {error}", file=sys.stderr)
         return USAGE
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:  # the reader of a pipe has seen enough; Python's own last flush must not fail on it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
 

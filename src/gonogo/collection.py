@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gonogo.errors import PlanError
-from gonogo.keys import ASK
+from gonogo.keys import ASK, TRIES
 from gonogo.model import KINDS, PHASES, Ask, GateInfo
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan, check_gates
 from gonogo.playbook import GATE_ID
@@ -64,6 +65,8 @@ class GateCollection:
         self._tests: dict[str, str] = {}
         self._narrowed_to: list[str] = []
         self._mistakes: list[str] = []
+        self._hidden: list[str] = []
+        """Sentences about modules that skip themselves; said after what the playbook lacks because of them."""
         root = config.rootpath
         launch_file = config.getoption("gonogo_launch_file")
         if launch_file or (root / PLAYBOOK).exists() or (root / LAUNCH_FILE).exists():
@@ -150,6 +153,16 @@ class GateCollection:
             self.loaded = self._load()
         return self.loaded.plan
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Refuse a module that skips itself: its gates would be as if they had never been written."""
+        path = self.config.rootpath / report.nodeid
+        if report.skipped and path.is_file() and "mark.gate(" in path.read_text(encoding="utf-8", errors="replace"):
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self._hidden.append(
+                f"{report.nodeid}: it skips itself, and its gates with it ({why}); bring what it "
+                "needs, or skip the single tests, which are MISSING then"
+            )
+
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         """Give a gate's item its phase, its kind and its id as a keyword."""
         callspec = getattr(item, "callspec", None)
@@ -185,17 +198,23 @@ class GateCollection:
         """Check plan against gates, and narrow the run to the arguments."""
         if self._mistakes:
             raise pytest.UsageError("\n".join(dict.fromkeys(self._mistakes)))
-        if self.loaded is None:
-            return
-        if self.loaded.has_playbook and not session.testsfailed:
+        if self.loaded is not None and self.loaded.has_playbook and not session.testsfailed:
             try:
                 check_gates(self.plan, frozenset(self.gates), PLAYBOOK)
             except PlanError as error:
                 raise pytest.UsageError(str(error)) from None
+        if self._hidden:
+            raise pytest.UsageError("\n".join(self._hidden))
+        if self.loaded is None:
+            return
+        tries = Counter(item.stash[ASK] for item in items if ASK in item.stash)
+        for item in items:
+            if ASK in item.stash:
+                item.stash[TRIES] = tries[item.stash[ASK]]
         self._leave_out(items, [i for i in items if i.get_closest_marker("gate") and ASK not in i.stash])
         self._narrow(items)
-        if not self.gates or config.getoption("collectonly"):
-            return
+        if config.getoption("collectonly") or not (self.gates or self.loaded.has_playbook):
+            return  # a playbook without a gate has boxes for people, which hold just the same
         self._start(self.loaded, self.gates)
 
     def _narrow(self, items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ import os
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +14,14 @@ from pathlib import Path
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
-from gonogo.model import GateState, LaunchState, Outcome, Records, Verdict
+from gonogo.model import BoxKind, GateState, LaunchState, Outcome, Records, Verdict
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.settings import FromEnv, TargetSettings
 from gonogo.terminal import board, phase_title
 from gonogo.verdict import judge, scope_verdict
 
-_TABLE_OF_AREA = {"health": "http", "stats": "http"}
+_TABLES_OF_AREA = {"health": ("http",), "stats": ("http",)}
+_TABLES_OF_GATE = {"stats.websocket": ("http", "websocket")}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ def plan(arguments: Namespace) -> int:
             print(f"  {gate.ask.gate:<24} {on:<12} {took:<12} {_load(launch, gate)}{_title(gate)}".rstrip())
         for hold in phase.holds:
             print(f"  open: {hold}")
+        for box in phase.phase.boxes:
+            if box.kind is BoxKind.SCOPE:
+                print(f"  out of scope: {', '.join(box.gates) or repr(box.text)}: {box.reason}")
     gaps = list(missing_inputs(launch.loaded))
     print("\nmissing inputs:" if gaps else "\nno input is missing")
     for gap in gaps:
@@ -79,18 +84,27 @@ def verdict(arguments: Namespace) -> int:
         if name not in asked:
             raise PlanError(f"--require {name}: the plan has no such phase; it has {', '.join(sorted(asked))}")
     found = _required(launch.state, required)
-    for (line, of_phase), phase in zip(board(launch.state), launch.state.phases, strict=True):
+    with suppress(BrokenPipeError):  # a reader that has seen enough does not change what was found
+        _print_verdict(launch.state, required, found)
+    return found.exit_code
+
+
+def _print_verdict(state: LaunchState, required: tuple[str, ...], found: Verdict) -> None:
+    for (line, of_phase), phase in zip(board(state), state.phases, strict=True):
         note = "" if not required or phase.phase.id in required else "  (not required)"
         print(f"{line} {of_phase}{note}")
-    for blocker in launch.state.blockers:
+    for blocker in state.blockers:
         if not required or blocker.ask.phase in required:
             print(f"  {blocker.outcome} {blocker.ask.key}: {blocker.reason}")
-    for problem in launch.state.problems:
+    for phase in state.phases:
+        if not required or phase.phase.id in required:
+            for hold in phase.holds:
+                print(f"  HOLD {phase.phase.id}: {hold}")
+    for problem in state.problems:
         print(f"  ledger: {problem}")
-    rehearsal = " (REHEARSAL, not production)" if launch.state.rehearsal else ""
-    release = f"{launch.state.launch.project} {launch.state.launch.version}"
-    print(f"{found}  {release} on {launch.state.target}{rehearsal}")
-    return found.exit_code
+    rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
+    release = f"{state.launch.project} {state.launch.version}"
+    print(f"{found}  {release} on {state.target}{rehearsal}")
 
 
 def explain(arguments: Namespace) -> int:
@@ -98,6 +112,9 @@ def explain(arguments: Namespace) -> int:
     launch = _open(arguments)
     states = [g for p in launch.state.phases for g in p.gates if g.ask.gate == arguments.gate]
     if not states:
+        for box in (b for p in launch.loaded.plan.phases for b in p.boxes if arguments.gate in b.gates):
+            print(f"{arguments.gate}: out of scope: {box.reason} ({PLAYBOOK}:{box.line})")
+            return 0
         known = sorted({g.ask.gate for p in launch.state.phases for g in p.gates})
         raise PlanError(f"the plan asks for no gate {arguments.gate!r}; it asks for {', '.join(known)}")
     owners = {p.phase.id: p.phase.owner or "nobody named" for p in launch.state.phases}
@@ -124,9 +141,7 @@ def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
         return
     name, settings = described
     tables = {
-        table
-        for ask in loaded.plan.asks()
-        if (table := _TABLE_OF_AREA.get(area := ask.gate.partition(".")[0], area)) in TargetSettings.model_fields
+        table for ask in loaded.plan.asks() for table in _tables(ask.gate) if table in TargetSettings.model_fields
     }
     for table in sorted(tables):
         if getattr(settings, table) is None:
@@ -141,9 +156,16 @@ def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
         yield f"{LAUNCH_FILE}: targets.{name}.ca_file = {settings.ca_file!r} does not exist"
 
 
+def _tables(gate: str) -> tuple[str, ...]:
+    """Tables of launch.toml that a gate reads, by its id."""
+    area = gate.partition(".")[0]
+    return _TABLES_OF_GATE.get(gate) or _TABLES_OF_AREA.get(area, (area,))
+
+
 def _open(arguments: Namespace) -> _Launch:
     root: Path = arguments.root.resolve()
-    loaded = load_plan(root, arguments.target or os.environ.get("GONOGO_TARGET"))
+    given = arguments.target
+    loaded = load_plan(root, os.environ.get("GONOGO_TARGET") if given is None else given)
     if loaded.launch_file is None:
         raise PlanError(f"{LAUNCH_FILE} is missing in {root}; go to its folder, or name that with --root")
     ledger = loaded.ledger_folder(arguments.reports)

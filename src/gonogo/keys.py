@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ASK = pytest.StashKey[Ask]()
 """On an item: the gate and phase that it answers."""
+TRIES = pytest.StashKey[int]()
+"""On an item: how many items answer the same ask, itself and those that are not selected included."""
 MEASUREMENTS = pytest.StashKey[list[Measurement]]()
 """On an item: what it measured so far."""
 EVIDENCE = pytest.StashKey[list[Evidence]]()

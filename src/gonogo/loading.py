@@ -53,7 +53,7 @@ def load_plan(root: Path, target: str | None = None, *, launch_file: str | None 
         PlanError: one sentence for each mistake.
     """
     playbook_path, launch_path = root / PLAYBOOK, root / (launch_file or LAUNCH_FILE)
-    name = target or DEFAULT_TARGET
+    name = DEFAULT_TARGET if target is None else target
     phases: tuple[Phase, ...] = ()
     if playbook_path.exists():
         try:
@@ -67,18 +67,24 @@ def load_plan(root: Path, target: str | None = None, *, launch_file: str | None 
             )
         return LoadedPlan(Plan(Launch(root.name, "unversioned", None), name, "unspecified", ()), None, root)
     loaded = load_launch_file(launch_path)
+    if not name:  # never the rehearsal in place of what a script meant
+        raise PlanError(
+            "the target's name is empty: --gonogo-target or GONOGO_TARGET was given without a value, as by a "
+            f"variable that is not set; {launch_path.name} has {', '.join(loaded.targets)}"
+        )
     settings = loaded.targets.get(name)
     if settings is None:
         raise PlanError(
             f"{launch_path.name}: there is no target {name!r}; it has {', '.join(loaded.targets)}; "
-            f"choose one with --gonogo-target or add [targets.{name}]"
+            f"choose one with --gonogo-target (pytest), --target (gonogo) or GONOGO_TARGET, or add [targets.{name}]"
         )
     plan = Plan(
         launch=loaded.as_launch(),
         target=name,
         target_kind=settings.kind,
         phases=phases,
-        target_settings=settings.model_dump(mode="json", exclude={"database_url"}),
+        target_settings=settings.for_digest(),
+        companion_settings={"staging": loaded.targets[settings.staging].for_digest()} if settings.staging else {},
         base_url=settings.base_url or "",
     )
     _check_companions(plan, settings)

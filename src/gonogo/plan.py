@@ -30,6 +30,8 @@ class Plan:
     phases: tuple[Phase, ...]
     target_settings: Mapping[str, Any] = field(default_factory=dict)
     """The target's tables as plain data: what a result of this target was judged by."""
+    companion_settings: Mapping[str, Any] = field(default_factory=dict)
+    """The same of each companion that a box may send its gates to, by the word after ``on:``."""
     base_url: str = ""
     extra: tuple[Ask, ...] = ()
 
@@ -75,6 +77,7 @@ class Plan:
                     for p in self.phases
                 ],
                 "extra": [ask.key for ask in self.extra],
+                **({"companions": self.companion_settings} if self.companion_settings else {}),
             }
         )
 
@@ -83,7 +86,8 @@ class Plan:
 
         Changing the target's settings makes its results stale; adding a box elsewhere does not.
         """
-        return digest([ask.key, self.target, self.target_kind, self.target_settings])
+        companion = [self.companion_settings.get(ask.on)] if ask.on else []
+        return digest([ask.key, self.target, self.target_kind, self.target_settings, *companion])
 
 
 def digest(value: Any) -> str:

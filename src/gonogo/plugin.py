@@ -18,6 +18,9 @@ from gonogo.plan import LAUNCH_FILE, PLAYBOOK
 if TYPE_CHECKING:
     from gonogo.loading import LoadedPlan
 
+_PARTS = ("gonogo-collection", "gonogo-order", "gonogo-session")
+"""Plugins that this one registers, and that no gate may run without."""
+
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """Implement https://docs.pytest.org/en/stable/reference/reference.html#pytest_addhooks."""
@@ -81,6 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for kind in KINDS:
         config.addinivalue_line("markers", f"{kind}: gates of this kind (folder tests/{kind})")
     config.addinivalue_line("markers", "destructive: gates that change the target")
+
+    for part in _PARTS:
+        if config.pluginmanager.is_blocked(part):
+            raise pytest.UsageError(f"-p no:{part} would let gates run and nobody judge them; leave it out")
 
     from gonogo.collection import GateCollection, GateOrder  # noqa: PLC0415 - needs the markers above
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetError
-from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, TARGETS
+from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, TARGETS, TRIES
 from gonogo.ledger import RunWriter
 from gonogo.model import (
     PHASES,
@@ -90,7 +90,9 @@ class GateSession:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down what this run sets out to do, before anything is tried."""
         self.other_failures = session.testsfailed
-        planned = [item.stash[ASK] for item in session.items if ASK in item.stash]
+        # All variants of a parametrised gate, also if -k or a node id selects some: those alone prove nothing.
+        tries = {item.stash[ASK]: item.stash[TRIES] for item in session.items if ASK in item.stash}
+        planned = [ask for ask, times in tries.items() for _ in range(times)]
         commit, dirty = _commit(self.config)
         info = RunInfo(
             id=self.writer.run,

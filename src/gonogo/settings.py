@@ -5,11 +5,14 @@ Unknown keys, wrong types and impossible combinations are refused before any net
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -65,9 +68,10 @@ class Http(Table):
     """Where health and statistics are, and what they must say."""
 
     health: str = "/api/health"
-    health_expect: dict[str, Any] = {"status": "healthy"}
+    health_expect: dict[str, Any] = Field(default={"status": "healthy"}, min_length=1)
+    """Dotted paths of the JSON answer and their values; with none of them any answer would do."""
     database_stats: str = "/api/fleet/db-stats"
-    database_expect: dict[str, Any] = {"poolingEnabled": True}
+    database_expect: dict[str, Any] = Field(default={"poolingEnabled": True}, min_length=1)
     websocket_stats: str = "/api/fleet/ws-stats"
     performance_stats: str = "/api/fleet/performance-stats"
     p95_ms: float = Field(default=500.0, gt=0)
@@ -201,15 +205,38 @@ class TargetSettings(Table):
     @field_validator("base_url")
     @classmethod
     def _origin(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("https://", "http://")):
+        if value is None:
+            return None
+        if not value.startswith(("https://", "http://")):
             raise ValueError(f"{value!r} must begin with https:// or http://")
-        return value.rstrip("/") if value else value
+        try:
+            split = urlsplit(value)
+            usable = bool(split.hostname) and split.port != 0
+        except ValueError:
+            usable = False
+        if "@" in value:
+            raise ValueError("must hold no user and no password, because reports print it")
+        if not usable or split.query or split.fragment:
+            raise ValueError(
+                f"{value!r} must be scheme, host and, if need be, port, e.g. https://app.example.com:8443"
+            )
+        return value.rstrip("/")
 
     @field_validator("resolver")
     @classmethod
     def _host_port(cls, value: str | None) -> str | None:
         if value is not None:
-            split_host_port(value)
+            host, _ = split_host_port(value)
+            if not _is_ip(host):
+                raise ValueError(f"{value!r} must begin with an IP address, e.g. 10.0.0.2:53")
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _ips(cls, value: dict[str, str]) -> dict[str, str]:
+        for host, ip in value.items():
+            if not _is_ip(ip):
+                raise ValueError(f'{ip!r} must be an IP address, e.g. {{ "{host}" = "10.0.0.10" }}')
         return value
 
     @model_validator(mode="after")
@@ -217,6 +244,16 @@ class TargetSettings(Table):
         if self.kind == "production" and (self.base_url or "").startswith("http://"):
             raise ValueError("base_url of a production target must begin with https://")
         return self
+
+    def for_digest(self) -> dict[str, Any]:
+        """All settings as plain data; of the database's address the place, without user and password."""
+        plain = self.model_dump(mode="json", exclude={"database_url"})
+        if isinstance(self.database_url, FromEnv):
+            plain["database_url"] = f"${self.database_url.env}"
+        elif self.database_url:
+            place = re.sub(r"(?<=://).*@", "", self.database_url)
+            plain["database_url"] = re.sub(r"(?i)password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]*)", "", place)
+        return plain
 
     def database_address(self) -> str | None:
         """The database URL itself, read from the environment where the file says so.
@@ -228,7 +265,10 @@ class TargetSettings(Table):
             return self.database_url
         value = os.environ.get(self.database_url.env)
         if not value:
-            raise ToolError(f"launch.toml: database_url is read from {self.database_url.env}, which is not set")
+            raise ToolError(
+                f"launch.toml: database_url is read from {self.database_url.env}, which is not set; "
+                "export that environment variable"
+            )
         return value
 
 
@@ -247,6 +287,8 @@ class LaunchTable(Table):
             if value.upper() == "TBD":
                 return None
             raise ValueError("write a date and time with its zone and without quotes, e.g. 2026-12-01T09:00:00Z")
+        if type(value) is date:  # a datetime is one too
+            raise ValueError(f"{value.isoformat()} has no time; write e.g. {value.isoformat()}T09:00:00Z")
         if isinstance(value, datetime) and value.tzinfo is None:
             raise ValueError(f"{value.isoformat()} has no zone; append Z or an offset such as +01:00")
         return value.astimezone(UTC) if isinstance(value, datetime) else value
@@ -270,7 +312,10 @@ class LaunchFile(Table):
     def _companions(self) -> Self:
         for name, target in self.targets.items():
             if target.staging is not None and target.staging not in self.targets:
-                raise ValueError(f"targets.{name}.staging names {target.staging!r}, which is no target")
+                raise ValueError(
+                    f"targets.{name}.staging names {target.staging!r}, which is no target; "
+                    f"the file has {', '.join(self.targets)}"
+                )
         return self
 
     def as_launch(self) -> Launch:
@@ -295,7 +340,8 @@ def load_launch_file(path: Path) -> LaunchFile:
     try:
         return LaunchFile.model_validate(raw)
     except ValidationError as error:
-        sentences = [_sentence(path.name, dict(e)) for e in error.errors(include_url=False)]
+        errors = [dict(e) for e in error.errors(include_url=False)]
+        sentences = [_sentence(path.name, e) for e in errors if not _is_echo(e, errors)]
         raise PlanError("\n".join(dict.fromkeys(sentences))) from None
 
 
@@ -311,8 +357,39 @@ def split_host_port(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_UNION = ("str", "FromEnv")
+"""How pydantic names the two shapes of ``database_url`` in the place of a mistake."""
+_IN_TOML = {
+    "string_type": 'input should be a text in quotes, e.g. "2.4.0"',
+    "dict_type": "input should be a table, e.g. { key = value }",
+    "model_type": "input should be a table, e.g. { key = value }",
+    "tuple_type": 'input should be a list, e.g. ["a", "b"]',
+    "int_type": "input should be a whole number without quotes",
+    "float_type": "input should be a number without quotes",
+    "too_short": "input should have at least one entry",
+}
+"""What TOML calls the types that pydantic names in Python's words."""
+
+
+def _is_echo(error: dict[str, Any], errors: list[dict[str, Any]]) -> bool:
+    """Whether a mistake only repeats another: a list that lost a bad entry, the other shape of a union."""
+    place = error["loc"]
+    if error["type"] == "too_short":
+        return bool(error["input"]) and any(e["loc"][: len(place)] == place != e["loc"] for e in errors)
+    inside = place[:-1] if place[-1:] == ("str",) else None
+    return inside is not None and any(e["loc"][:-1] == (*inside, "FromEnv") for e in errors)
+
+
 def _sentence(name: str, error: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("str", "FromEnv"))
+    where = ".".join(str(part) for part in error["loc"] if part not in _UNION)
     found = error.get("input")
     match error["type"]:
         case "extra_forbidden":
@@ -320,8 +397,10 @@ def _sentence(name: str, error: dict[str, Any]) -> str:
         case "missing":
             return f"{name}: {where} is missing; add it"
         case "value_error":
-            return f"{name}: {where or 'file'}: {error['ctx']['error']}"
-    message = error["msg"][0].lower() + error["msg"][1:]
+            return f"{name}: {where}: {error['ctx']['error']}" if where else f"{name}: {error['ctx']['error']}"
+    if error["loc"][-1] in _UNION:  # never says what was found: it may hold a password
+        return f'{name}: {where}: write a text or {{ env = "NAME" }}'
+    message = _IN_TOML.get(error["type"], error["msg"][0].lower() + error["msg"][1:])
     return f"{name}: {where}: found {found!r}; {message}"
 
 

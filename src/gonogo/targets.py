@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gonogo.ledger import RunWriter
     from gonogo.loading import LoadedPlan
+    from gonogo.settings import TargetSettings
     from gonogo.target import Target
 
 _LOG_LIMIT = 2_000_000
@@ -70,7 +71,9 @@ class Targets:
             )
         name, settings = described
         provided = {} if settings.base_url else self._provided(name)
-        self._hide_secrets(provided.get("database_url") or settings.database_address())
+        self._hide_secrets(provided.get("database_url") or _known_address(settings))
+        if settings.ca_file:  # relative to the plan's folder, wherever pytest was started
+            settings = settings.model_copy(update={"ca_file": str(self._loaded.root / settings.ca_file)})
         target = Target(name, settings, provided, self._loaded.plan.launch.version)
         self._stack.callback(target.close)
         return target
@@ -98,3 +101,11 @@ class Targets:
         for log in sorted(folder.glob("*")):
             if log.is_file():
                 (kept / log.name).write_bytes(self._writer.redact.data(log.read_bytes()[-_LOG_LIMIT:]))
+
+
+def _known_address(settings: TargetSettings) -> str | None:
+    """The database's URL, if it is known; a variable that is not set concerns the database's gates only."""
+    try:
+        return settings.database_address()
+    except ToolError:
+        return None

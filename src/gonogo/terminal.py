@@ -82,14 +82,15 @@ class Progress:
         if len(shown) > _REASONS_SHOWN:
             write.write_line(f"  and {len(shown) - _REASONS_SHOWN} more, see the report")
         if len(shown) < len(state.blockers):
-            write.write_line(f"  outside this scope, {len(state.blockers) - len(shown)} gates are not proven")
+            write.write_line(f"  outside this scope, not proven: {len(state.blockers) - len(shown)}")
         for phase in state.phases:
             for hold in phase.holds:
                 write.write_line(f"  HOLD {phase.phase.id}: {hold}")
         write.write_line("")
         rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
         write.write(f"{state.verdict}", **_COLOURS.get(state.verdict, {"red": True}), bold=True)
-        write.write_line(f"  {state.launch.project} {state.launch.version} on {state.target}{rehearsal}")
+        release = f"{state.launch.project} {state.launch.version}"
+        write.write_line(f"  {release} on {state.target}{rehearsal}{_faults(state)}")
         scope = self._config.getoption("markexpr") or ""
         if scope:
             write.write_line(f"{self.decision.scope}  in the scope -m '{scope}', which sets the exit status")
@@ -108,6 +109,11 @@ def phase_title(phase: Phase) -> str:
     return phase.title + (f" ({phase.owner})" if phase.owner else "")
 
 
+def _faults(state: LaunchState) -> str:
+    faults = sorted({f for p in state.phases for g in p.gates if g.result for f in g.result.faults})
+    return f", with faults on purpose: {', '.join(faults)}" if faults else ""
+
+
 def board(state: LaunchState) -> list[tuple[str, Verdict]]:
     """One line a phase: title, owner, how many gates are proven; with its verdict."""
     titles = [phase_title(p.phase) for p in state.phases]
@@ -120,4 +126,5 @@ def board(state: LaunchState) -> list[tuple[str, Verdict]]:
 
 def _count(phase: PhaseState) -> str:
     proven = sum(g.outcome is Outcome.PASS or g.waived for g in phase.gates)
-    return f"{proven:>3} of {len(phase.gates):>3} gates"
+    counted = f"{proven:>3} of {len(phase.gates):>3} gates proven" if phase.gates else "no gate asked for"
+    return f"{counted:<24}"

@@ -97,7 +97,7 @@ def combine(verdicts: Iterable[Verdict], *, holds: bool = False) -> Verdict:
 def outcome_of(measurements: Iterable[Measurement]) -> tuple[Outcome, str]:
     """Outcome and reason that a gate's measurements speak for by themselves."""
     taken = list(measurements)
-    bad = [m for m in taken if m.ok is False]
+    bad = [m for m in taken if m.ok is not None and m.ok is not True]
     undecided = [m for m in taken if m.ok is None]
     if bad:
         return Outcome.FAIL, "; ".join(m.sentence for m in bad)
@@ -132,7 +132,9 @@ def _state(plan: Plan, ask: Ask, tried: list[_Tried], infos: dict[str, GateInfo]
     title = infos[ask.gate].title if ask.gate in infos else ask.gate
     result, unfinished = _latest(ask, tried)
     if unfinished is not None:
-        reason = f"run {unfinished.run.info.id} was to measure it and ended before it did"
+        done, wanted = len(unfinished.results.get(ask, ())), unfinished.planned[ask]
+        what = f"measured {done} of its {wanted} variants; run all of them" if done else "ended before it did"
+        reason = f"run {unfinished.run.info.id} was to measure it and {what}"
         return GateState(ask, title, Outcome.MISSING, reason)
     if result is None:
         return GateState(ask, title, Outcome.MISSING, "asked for, never run")
@@ -146,14 +148,14 @@ def _state(plan: Plan, ask: Ask, tried: list[_Tried], infos: dict[str, GateInfo]
 def _latest(ask: Ask, tried: Iterable[_Tried]) -> tuple[Result | None, _Tried | None]:
     """The newest result of an ask, or the run that should have brought a newer one.
 
-    A run that tried an ask several times (two browsers, say) answers with the worst of them, and not at
-    all before each is there. Ties go to the worse outcome, so the order in which files arrive never matters.
+    A run that tried an ask several times (two browsers, say) answers with the worst of them, and before each
+    is there only if one has failed. Ties go to the worse outcome, so the order in which files arrive never matters.
     """
     newest: Result | None = None
     unfinished: _Tried | None = None
     for run in tried:
         results = run.results.get(ask, [])
-        if len(results) < run.planned[ask]:
+        if len(results) < run.planned[ask] and all(r.outcome is not Outcome.FAIL for r in results):
             if unfinished is None or run.until > unfinished.until:
                 unfinished = run
         elif results:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gonogo import EvidenceKeeper, Measure, Target, equals, quantile, quantile_below
+from gonogo import EvidenceKeeper, Measure, Target, at_most, equals, quantile, quantile_below
 from gonogo.probes.http import lookup
+
+CACHED = "RFC 9111, 5.1: an answer from a cache says nothing of now; http.timeout_s"
+SERIES_S = 120.0
+"""Longest time for the series of requests, well below pytest's own limit for a test."""
 
 
 @pytest.mark.gate("health.endpoint")
@@ -16,14 +20,23 @@ def test_health(target: Target, measure: Measure, evidence: EvidenceKeeper) -> N
     first = target.http().get(http.health)
     evidence.text("health.json", first.text)
     measure("HTTP status", first.status, equals(200, source))
+    measure("time in a cache", first.age_s, at_most(http.timeout_s, CACHED), unit="s")
 
-    samples = target.http().sample(http.health, http.samples)
+    # Time for all of them at the bound: a target that is just quick enough must not run out of it. One that
+    # begins beyond the bound is refuted by few.
+    enough_s = http.samples * http.p95_ms / 1000 if first.elapsed_s * 1000 < http.p95_ms else 0.0
+    series_s = min(max(http.timeout_s, enough_s), SERIES_S)
+    samples = target.http().sample(http.health, http.samples, budget_s=series_s)
     bad = sum(status != 200 for status in samples.statuses)
     measure("answers other than 200", bad, equals(0, source), n=len(samples.statuses))
     times_ms = [seconds * 1000 for seconds in samples.elapsed_s]
     quick = quantile_below(http.p95_ms, target.source("http.p95_ms"), samples=times_ms)
     measure("p95", quantile(times_ms, 0.95), quick, unit="ms", n=len(times_ms))
 
-    document = first.json()
+    # Behind one address are several instances: each answer has to say it, not the first alone.
+    documents = [first.json(), *(answer.json() for answer in samples.answers)]
     for path, value in http.health_expect.items():
-        measure(path, lookup(document, path), equals(value, target.source("http.health_expect")))
+        expected = equals(value, target.source("http.health_expect"))
+        said = [lookup(document, path) for document in documents]
+        unexpected = [one for one in said if not expected.judge(one, 1).ok]
+        measure(path, [*unexpected, said[0]][0], expected, n=len(said))

@@ -76,5 +76,7 @@ def _compare(target: Target, path: str, listed: Vehicle) -> str:
         return f"{listed.get('id')}: not JSON"
     if not isinstance(found, dict):
         return f"{listed.get('id')}: not an object"
-    differing = [field for field in LASTING if field not in found or found[field] != listed.get(field)]
+    differing = [
+        field for field in LASTING if field not in found.keys() & listed.keys() or found[field] != listed[field]
+    ]
     return f"{listed.get('id')}: {', '.join(differing)}" if differing else ""

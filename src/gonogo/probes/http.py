@@ -55,6 +55,12 @@ class HttpFacts:
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
     @property
+    def age_s(self) -> int | None:
+        """Seconds that the answer lay in a cache (RFC 9111, section 5.1); ``None`` if that can't be read."""
+        age = str(self.headers.get("age", "0")).strip()
+        return int(age) if age.isascii() and age.isdigit() else None
+
+    @property
     def text(self) -> str:
         """The body as UTF-8; what can't be decoded is replaced."""
         return self.body.decode("utf-8", "replace")
@@ -82,6 +88,8 @@ class Samples:
     elapsed_s: tuple[float, ...]
     """Seconds for each answer, not rounded; the first one may include the TLS handshake."""
     statuses: tuple[int, ...]
+    answers: tuple[HttpFacts, ...] = field(default=(), repr=False)
+    """The answers themselves: behind one address, instances may say different things."""
 
 
 def lookup(document: Any, path: str) -> Any:
@@ -186,7 +194,7 @@ class HttpProbe:
 
         Raises:
             TargetError: refused, not verified, too slow, too large, not HTTP, or redirected
-                for ever or to an unencrypted address.
+                for ever, to an unencrypted address or to another host.
         """
         limit = self.timeout_s if timeout_s is None else timeout_s
         size = self.max_bytes if max_bytes is None else max_bytes
@@ -232,7 +240,8 @@ class HttpProbe:
         answers: list[HttpFacts] = []
         while len(answers) < n and (not answers or time.monotonic() < ends):
             answers.append(self.get(url, limit))
-        return Samples(url, tuple(a.elapsed_s for a in answers), tuple(a.status for a in answers))
+        times, statuses = tuple(a.elapsed_s for a in answers), tuple(a.status for a in answers)
+        return Samples(url, times, statuses, tuple(answers))
 
     def _exchange(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         """Sends one request; reads the body up to the limit, or not at all for a redirect."""
@@ -256,8 +265,11 @@ class HttpProbe:
         """The request to go on with.
 
         Raises:
-            TargetError: too many redirects, or one that leaves the encrypted connection.
+            TargetError: too many redirects, or one that leaves the encrypted connection or the host.
         """
+        if following.url.host != httpx.URL(first).host:
+            # Whatever that host says, it says nothing of the one that was asked.
+            raise TargetError(f"GET {first} was redirected to another host: {following.url}")
         if len(passed) > MAX_REDIRECTS:
             raise TargetError(
                 f"GET {first} was redirected more than {MAX_REDIRECTS} times, last to {following.url}"

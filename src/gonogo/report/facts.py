@@ -33,7 +33,7 @@ _SHORT: dict[Outcome, str] = {
     Outcome.ERROR: "could not be measured",
     Outcome.INCONCLUSIVE: "measured too little",
     Outcome.BLOCKED: "blocked",
-    Outcome.MISSING: "never run",
+    Outcome.MISSING: "never ran",
     Outcome.STALE: "out of date",
     Outcome.PENDING: "not attested",
 }
@@ -105,8 +105,8 @@ def reason_of(gate: GateState) -> str:
 
 
 def faults_of(state: LaunchState) -> tuple[str, ...]:
-    """Names of all faults the target was given in any run or result of this state."""
-    names = {fault for run in state.runs for fault in run.faults}
+    """Names of all faults behind any result that counts; those of runs since repeated stand with the run alone."""
+    names: set[str] = set()
     for phase in state.phases:
         for gate in phase.gates:
             names.update(gate.result.faults if gate.result else ())

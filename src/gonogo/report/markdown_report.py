@@ -79,7 +79,7 @@ def _head(paper: _Paper, state: LaunchState) -> None:
     if state.rehearsal:
         paper.add(f"> **{REHEARSAL}**", "")
     if faults := faults_of(state):
-        paper.add(f"> **Runs with faults on purpose: {escape(', '.join(faults))}**", "")
+        paper.add(f"> **Results with faults on purpose: {escape(', '.join(faults))}**", "")
     paper.add(f"**{escape(why(state), 1200)}**", "")
     paper.add(
         f"Target {escape(state.target, 80)} ({escape(state.target_kind, 40)}) · "

@@ -70,9 +70,9 @@ def took(seconds: float) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A shelf life in the playbook's own spelling: ``3d``, ``12h``, ``90m``, ``45s``."""
+    """A shelf life in the playbook's own spelling: ``3d``, ``12h``, ``90min``."""
     seconds = int(length.total_seconds())
-    for size, letter in ((86400, "d"), (3600, "h"), (60, "m")):
+    for size, letter in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds and seconds % size == 0:
             return f"{seconds // size}{letter}"
     return f"{seconds}s"

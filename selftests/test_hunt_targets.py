@@ -1,0 +1,164 @@
+"""A target that answers cleverly: with a good-looking answer that proves nothing."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gate_runs import run_gates
+from gonogo.bounds import below, measurement
+from gonogo.errors import TargetError
+from gonogo.model import Outcome
+from gonogo.probes.http import HttpProbe
+from servers import Handler, answer, read_request, serve
+
+PLAN = """\
+[launch]
+project = "Clever target"
+version = "1.0.0"
+
+[targets.clever]
+kind = "disposable"
+base_url = "http://127.0.0.1:{port}"
+
+[targets.clever.http]
+timeout_s = 5.0
+"""
+HEALTHY = {"status": "healthy"}
+DATABASE: dict[str, Any] = {"poolingEnabled": True, "pool": {"usagePercent": 10.0}}
+PERFORMANCE: dict[str, Any] = {"metrics": {"requests": 1000, "errorRate": 0.0, "p95Ms": 20.0}, "errors": []}
+
+
+def says(*documents: object, headers: str = "", delay_s: float = 0.0) -> Handler:
+    """Answers with one document after the other, over all connections."""
+    number = count()
+
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        while read_request(connection):
+            time.sleep(delay_s)
+            body = json.dumps(documents[next(number) % len(documents)]).encode()
+            head = (
+                f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+            )
+            connection.sendall(head.encode() + body)
+
+    return handler
+
+
+def outcome(folder: Path, gate: str, handler: Handler) -> tuple[Outcome, str]:
+    """Run one gate against such a target."""
+    with serve(handler) as server:
+        (folder / "launch.toml").write_text(PLAN.format(port=server.port), encoding="utf-8")
+        plan = [f"--gonogo-launch-file={folder / 'launch.toml'}", "--gonogo-target=clever"]
+        run = run_gates(folder / "reports", *plan, "-m", "phase2", "-k", gate)
+    (result,) = run.results.values()
+    assert run.status != 0
+    return result.outcome, result.reason
+
+
+@pytest.mark.parametrize(
+    ("gate", "handler", "why"),
+    [
+        pytest.param(
+            "health.endpoint", says(HEALTHY, HEALTHY, {"status": "degraded"}), "status: degraded", id="an-instance"
+        ),
+        pytest.param(
+            "health.endpoint", says(HEALTHY, headers="Age: 3600\r\n"), "time in a cache: 3600 s", id="a-cache"
+        ),
+        pytest.param("health.endpoint", says({"status": ["healthy"]}), "status: healthy;", id="a-list"),
+        pytest.param(
+            "stats.database",
+            says({**DATABASE, "pool": {"usagePercent": -1}}),
+            "pool.usagePercent: -1, which can't be",
+            id="unknown-usage",
+        ),
+        pytest.param(
+            "stats.database", says({**DATABASE, "poolingEnabled": "true"}), "poolingEnabled: true", id="a-string"
+        ),
+        pytest.param(
+            "stats.database", says(DATABASE, headers="Age: soon\r\n"), "time in a cache: none", id="an-odd-age"
+        ),
+        pytest.param(
+            "stats.performance",
+            says({**PERFORMANCE, "metrics": {"requests": 9, "errorRate": -1, "p95Ms": -1}}),
+            "metrics.errorRate: -1, which can't be",
+            id="unknown-rate",
+        ),
+        pytest.param(
+            "stats.performance",
+            says({**PERFORMANCE, "metrics": {"requests": 9, "errorRate": 0, "p95Ms": float("nan")}}),
+            "metrics.p95Ms: nan",
+            id="not-a-number",
+        ),
+        pytest.param(
+            "stats.performance",
+            says({**PERFORMANCE, "metrics": {"requests": 9, "errorRate": 0, "p95Ms": 10**400}}),
+            "metrics.p95Ms: 1000",
+            id="beyond-all-numbers",
+        ),
+    ],
+)
+def test_a_good_looking_answer_is_no_proof(gate: str, handler: Handler, why: str, tmp_path: Path) -> None:
+    found, reason = outcome(tmp_path, gate, handler)
+
+    assert found is Outcome.FAIL
+    assert why in reason
+
+
+def test_a_target_within_its_bound_gets_the_time_to_prove_it(tmp_path: Path) -> None:
+    """100 answers of 150 ms take longer than the limit for one, and prove a p95 below 500 ms."""
+    with serve(says(HEALTHY, delay_s=0.15)) as server:
+        (tmp_path / "launch.toml").write_text(PLAN.format(port=server.port), encoding="utf-8")
+        plan = [f"--gonogo-launch-file={tmp_path / 'launch.toml'}", "--gonogo-target=clever"]
+        run = run_gates(tmp_path / "reports", *plan, "-m", "phase2", "-k", "health.endpoint")
+
+    (result,) = run.results.values()
+    assert (result.outcome, result.reason) == (Outcome.PASS, "")
+
+
+def test_another_hosts_answer_is_not_the_targets() -> None:
+    """A proxy that sends everybody to a status page is not healthy because that page is."""
+    with (
+        serve(answer(b'{"status": "healthy"}')) as elsewhere,
+        serve(answer(b"", "302 Found", f"Location: http://localhost:{elsewhere.port}/api/health")) as target,
+        HttpProbe(target.url) as probe,
+        pytest.raises(TargetError, match="redirected to another host: http://localhost"),
+    ):
+        probe.get("/api/health")
+
+
+def test_a_number_beyond_all_numbers_is_measured_as_bad() -> None:
+    assert measurement("p95", 10**400, below(500.0, "here")).ok is False
+
+
+@pytest.mark.parametrize("expect", ["health_expect", "database_expect"])
+def test_expecting_nothing_is_refused(expect: str, tmp_path: Path) -> None:
+    (tmp_path / "launch.toml").write_text(PLAN.format(port=1) + f"{expect} = {{}}\n", encoding="utf-8")
+
+    run = run_gates(
+        tmp_path, f"--gonogo-launch-file={tmp_path / 'launch.toml'}", "--gonogo-target=clever", "-m", "t3"
+    )
+
+    assert run.status == 4
+    assert f"targets.clever.http.{expect}" in run.output
+
+
+@pytest.mark.slow
+def test_a_proxy_of_the_environment_does_not_stand_before_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser looks at the target itself, as the HTTP client does, not at what a proxy has of it."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    run = run_gates(tmp_path, "-m", "t1", "-k", "smoke.access")
+
+    (result,) = run.results.values()
+    assert (result.outcome, result.reason) == (Outcome.PASS, "")
