@@ -196,13 +196,14 @@ class GateCollection:
         self, session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Check plan against gates, and narrow the run to the arguments."""
-        if self._mistakes:
-            raise pytest.UsageError("\n".join(dict.fromkeys(self._mistakes)))
+        mistakes = list(self._mistakes)
         if self.loaded is not None and self.loaded.has_playbook and not session.testsfailed:
             try:
-                check_gates(self.plan, frozenset(self.gates), PLAYBOOK)
+                check_gates(self.plan, frozenset(self._tests), PLAYBOOK)
             except PlanError as error:
-                raise pytest.UsageError(str(error)) from None
+                mistakes.insert(0, str(error))  # a typo in a box also leaves a gate that nobody asks for
+        if mistakes:
+            raise pytest.UsageError("\n".join(dict.fromkeys(mistakes)))
         if self._hidden:
             raise pytest.UsageError("\n".join(self._hidden))
         if self.loaded is None:

@@ -133,6 +133,14 @@ class RunWriter:
                 self._file.close()
         return sealed
 
+    def abandon(self) -> None:
+        """Take back a run that set out to do nothing: no trace of it stays."""
+        with suppress(OSError):
+            self._file.close()
+            self._path.unlink()
+            (self.evidence_folder / _MARK).unlink()
+            self.evidence_folder.rmdir()
+
     def _write(self, kind: str, **fields: Any) -> None:
         line = json.dumps({"type": kind, **fields}, ensure_ascii=False, default=_plain)
         try:

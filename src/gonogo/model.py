@@ -271,7 +271,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.5g}"
     if isinstance(value, list | tuple):
         return ", ".join(show(v) for v in value) or "none"
     return "none" if value is None else str(value)

@@ -68,6 +68,7 @@ class GateSession:
         self.faults = fault_names(config)
         self.other_failures = 0
         """Failed collections and failed tests that are no gates: they keep the exit status from GO."""
+        self._begun = False
         self._bad: dict[str, str] = {}
         """Phase -> why it is not GO in this session."""
         self.reports = reports_folder(config)
@@ -87,9 +88,16 @@ class GateSession:
     # ------------------------------------------------------------------ what is planned
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write down what this run sets out to do, before anything is tried."""
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Write down what this run sets out to do, before anything is tried.
+
+        Not at the end of the collection: that comes also when a wrong ``-m`` or a broken module ends the session,
+        and a run that was never going to happen must not take older results with it.
+        """
         self.other_failures = session.testsfailed
+        if session.testsfailed and not self.config.getoption("continue_on_collection_errors"):
+            return
+        self._begun = True
         # All variants of a parametrised gate, also if -k or a node id selects some: those alone prove nothing.
         tries = {item.stash[ASK]: item.stash[TRIES] for item in session.items if ASK in item.stash}
         planned = [ask for ask, times in tries.items() for _ in range(times)]
@@ -119,6 +127,8 @@ class GateSession:
         """Time a gate from the first fixture to the last, and write its result down at once."""
         if ASK not in item.stash:
             return (yield)
+        if self.progress:
+            self.progress.begin(item.stash[ASK])
         started_at, started = datetime.now(UTC), time.perf_counter()
         try:
             return (yield)
@@ -209,6 +219,9 @@ class GateSession:
         """Stop the target, seal the run, judge the ledger's union, write the reports, set the exit status."""
         from gonogo.finish import decide  # noqa: PLC0415 - brings the reports
 
+        if not self._begun:
+            self.writer.abandon()
+            return
         try:
             self._take_down()
             self.writer.end(datetime.now(UTC), f"pytest exit status {int(exitstatus)}")

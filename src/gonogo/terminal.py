@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gonogo.model import LaunchState, Outcome, Phase, PhaseState, Result, Verdict
+from gonogo.model import Ask, LaunchState, Outcome, Phase, PhaseState, Result, Verdict
 from gonogo.options import reports_folder
 
 if TYPE_CHECKING:
@@ -44,15 +44,29 @@ class Progress:
         self._phase = ""
         self._reporter.showfspath = False  # the path of a gate's file tells a release engineer nothing
 
+    def begin(self, ask: Ask) -> None:
+        """Print the phase that a gate opens, and on a terminal the gate that runs."""
+        if self._quiet:
+            return
+        write = self._reporter
+        write.ensure_newline()
+        if ask.phase != self._phase:
+            self._phase = ask.phase
+            write.write_line(phase_title(self._find(ask.phase)), bold=True)
+        if write.isatty and not self._verbose:
+            write.rewrite(f"  {'running':<12} {ask.gate}", erase=True)
+        write.flush()
+
     def gate(self, result: Result) -> None:
         """Print one gate's line, below its phase."""
         if self._quiet:
             return
         write = self._reporter
-        write.ensure_newline()
-        if result.ask.phase != self._phase:
-            self._phase = result.ask.phase
-            write.write_line(phase_title(self._find(result.ask.phase)), bold=True)
+        if write.isatty and not self._verbose:
+            write.rewrite("", erase=True)
+            write.write("\r")
+        else:
+            write.ensure_newline()
         on = f" on {result.ask.on}" if result.ask.on else ""
         write.write(f"  {result.outcome:<12}", **_COLOURS.get(result.outcome, {"yellow": True}))
         write.write(f" {result.ask.gate + on:<24} {result.duration_s:7.2f} s  {result.title}\n")

@@ -287,7 +287,8 @@ def _failure(error: BaseException) -> str:
     if isinstance(error, httpx.DecodingError):
         return f"sent a body that can't be decoded: {text}"
     if "certificate" in text.lower() or "Hostname mismatch" in text:
-        return f"failed, the certificate was refused: {text}"
+        known = "; if its authority is one of your own, name it as ca_file" if "issuer" in text else ""
+        return f"failed, the certificate was refused: {text}{known}"
     if isinstance(error, httpcore.ConnectError | httpx.ConnectError):
         return f"could not be connected: {text}"
     return f"failed: {text}"
