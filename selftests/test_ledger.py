@@ -170,6 +170,20 @@ def test_secrets_reach_no_file(tmp_path: Path) -> None:
     assert stored.count(b"[redacted]") == 2
 
 
+@pytest.mark.parametrize(
+    "password", ["tls.certificate", "certificate", "rehearsal", "result", "PASS", "days", "true"]
+)
+def test_a_password_that_is_an_ordinary_word_damages_no_result(tmp_path: Path, password: str) -> None:
+    writer = _begin(tmp_path)
+    writer.redact.add(password)
+    writer.result(_result(writer))
+    writer.end(NOW, "done")
+    records = read_ledger(tmp_path)
+    assert records.problems == ()
+    ((read,),) = [run.results for run in records.runs]
+    assert (read.ask, read.outcome, read.target, read.measurements[0].ok) == (ASK, Outcome.PASS, "rehearsal", True)
+
+
 def test_a_secret_of_three_letters_is_no_secret() -> None:
     redactor = Redactor()
     redactor.add("abc")

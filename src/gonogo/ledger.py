@@ -27,6 +27,25 @@ SCHEMA = 1
 _SEALED = re.compile(r"(?P<run>[0-9TZ]+-[0-9a-f]{8})\.(?P<sha256>[0-9a-f]{64})\.jsonl")
 _OPEN = re.compile(r"(?P<run>[0-9TZ]+-[0-9a-f]{8})\.open\.jsonl")
 _MARK = "run.json"
+_NAMES = frozenset(
+    [
+        "ask",
+        "asked",
+        "planned",
+        "extra",
+        "gates",
+        "run",
+        "id",
+        "target",
+        "version",
+        "ask_digest",
+        "plan_digest",
+        "path",
+        "sha256",
+        "markers",
+    ]
+)
+"""Fields that a password such as ``load`` must not damage; no password can stand in them."""
 
 
 class Redactor:
@@ -46,6 +65,14 @@ class Redactor:
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "[redacted]")
         return text
+
+    def fields(self, value: Any) -> Any:
+        """Plain data without the secrets in its texts; names by which the ledger is read back stay whole."""
+        if isinstance(value, Mapping):
+            return {key: found if key in _NAMES else self.fields(found) for key, found in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.fields(entry) for entry in value]
+        return self.text(value) if type(value) is str else value
 
     def data(self, data: bytes) -> bytes:
         """The bytes without the secrets."""
@@ -142,9 +169,9 @@ class RunWriter:
             self.evidence_folder.rmdir()
 
     def _write(self, kind: str, **fields: Any) -> None:
-        line = json.dumps({"type": kind, **fields}, ensure_ascii=False, default=_plain)
+        line = json.dumps({"type": kind, **self.redact.fields(fields)}, ensure_ascii=False, default=_plain)
         try:
-            self._file.write(self.redact.text(line) + "\n")
+            self._file.write(line + "\n")
             self._file.flush()
         except (OSError, ValueError) as error:
             _refuse(self.folder, error)

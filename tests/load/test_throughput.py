@@ -59,7 +59,7 @@ def judge(target: Target, measure: Measure, facts: LoadFacts) -> None:
     n = facts.sent
     measure("requests sent", n, equals(facts.planned, target.source("load.rps")), n=n)
     held = above(load.min_rps, target.source("load.min_rps"))
-    measure("good answers per second", facts.achieved_rps, held, unit="1/s", n=n)
+    measure("good answers per second", facts.achieved_rps, held, unit="RPS", n=n)
     few = rate_below(load.max_error_rate, target.source("load.max_error_rate"), load.confidence)
     measure("error rate", facts.error_rate, few, unit="1", n=n)
     quick = quantile_below(
