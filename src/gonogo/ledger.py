@@ -27,24 +27,8 @@ SCHEMA = 1
 _SEALED = re.compile(r"(?P<run>[0-9TZ]+-[0-9a-f]{8})\.(?P<sha256>[0-9a-f]{64})\.jsonl")
 _OPEN = re.compile(r"(?P<run>[0-9TZ]+-[0-9a-f]{8})\.open\.jsonl")
 _MARK = "run.json"
-_NAMES = frozenset(
-    [
-        "ask",
-        "asked",
-        "planned",
-        "extra",
-        "gates",
-        "run",
-        "id",
-        "target",
-        "version",
-        "ask_digest",
-        "plan_digest",
-        "path",
-        "sha256",
-        "markers",
-    ]
-)
+_REFERENCES = ("ask", "asked", "planned", "extra", "gates", "run", "id", "target", "version", "markers")
+_NAMES = frozenset((*_REFERENCES, "ask_digest", "plan_digest", "path", "sha256"))
 """Fields that a password such as ``load`` must not damage; no password can stand in them."""
 
 

@@ -121,6 +121,11 @@ class _Shelf:
     def __post_init__(self) -> None:
         self.base = Path(os.path.relpath(self.ledger, self.folder)).as_posix()
 
+    def target_logs(self, run: str) -> str:
+        """Address of the target's own logs of a run; empty if there are none."""
+        folder = self.ledger / "evidence" / run / "target-logs"
+        return quote(f"{self.base}/evidence/{run}/target-logs/") if folder.is_dir() else ""
+
     def take(self, item: Evidence) -> File:
         """What the page says of one piece of evidence."""
         path = PurePosixPath(item.path)
@@ -166,6 +171,7 @@ def render(state: LaunchState, folder: Path, ledger: Path) -> str:
         faults=facts.faults_of(state),
         digest=state_digest(state),
         roles=ROLES,
+        logs={run.id: shelf.target_logs(run.id) for run in state.runs},
     )
 
 
