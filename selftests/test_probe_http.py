@@ -32,7 +32,7 @@ def test_facts() -> None:
         facts = probe.get("/x", params={"limit": 3})
 
     assert facts.url == f"{server.url}/x?limit=3"
-    assert facts.status == facts.status_code == 200
+    assert facts.status == 200
     assert facts.content_type == "application/json"
     assert facts.body == body
     assert 0.2 <= facts.elapsed_s < 1.0

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gonogo.errors import PlanError, ToolError
+from gonogo.launchfile import load_launch_file
 from gonogo.loading import load_plan
-from gonogo.settings import LaunchFile, load_launch_file, split_host_port
+from gonogo.settings import LaunchFile, split_host_port
 from gonogo.target import Target
 
 ROOT = Path(__file__).parent.parent

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gonogo.errors import PlanError
+from gonogo.launchfile import load_launch_file
 from gonogo.model import Launch, Phase
 from gonogo.plan import DEFAULT_TARGET, LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.playbook import parse_playbook
-from gonogo.settings import LaunchFile, TargetSettings, load_launch_file
+from gonogo.settings import LaunchFile, TargetSettings
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,6 @@ class HttpFacts:
     """Addresses passed through on the way, in order."""
 
     @property
-    def status_code(self) -> int:
-        """Same as ``status``; the name that readers of HTTP clients expect."""
-        return self.status
-
-    @property
     def content_type(self) -> str:
         """Media type without its parameters, in lower case; empty if none was sent."""
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
