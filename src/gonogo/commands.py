@@ -17,7 +17,7 @@ from gonogo.loading import LoadedPlan, load_plan
 from gonogo.model import BoxKind, GateState, LaunchState, Outcome, Records, Verdict
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.settings import FromEnv, TargetSettings
-from gonogo.terminal import board, phase_title
+from gonogo.terminal import board, launched, phase_title
 from gonogo.verdict import judge, scope_verdict
 
 _TABLES_OF_AREA = {"health": ("http",), "stats": ("http",)}
@@ -102,9 +102,7 @@ def _print_verdict(state: LaunchState, required: tuple[str, ...], found: Verdict
                 print(f"  HOLD {phase.phase.id}: {hold}")
     for problem in state.problems:
         print(f"  ledger: {problem}")
-    rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
-    release = f"{state.launch.project} {state.launch.version}"
-    print(f"{found}  {release} on {state.target}{rehearsal}")
+    print(f"{found}  {launched(state)}")
 
 
 def explain(arguments: Namespace) -> int:

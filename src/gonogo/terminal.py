@@ -101,10 +101,8 @@ class Progress:
             for hold in phase.holds:
                 write.write_line(f"  HOLD {phase.phase.id}: {hold}")
         write.write_line("")
-        rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
         write.write(f"{state.verdict}", **_COLOURS.get(state.verdict, {"red": True}), bold=True)
-        release = f"{state.launch.project} {state.launch.version}"
-        write.write_line(f"  {release} on {state.target}{rehearsal}{_faults(state)}")
+        write.write_line(f"  {launched(state)}{_faults(state)}")
         scope = self._config.getoption("markexpr") or ""
         if scope:
             write.write_line(f"{self.decision.scope}  in the scope -m '{scope}', which sets the exit status")
@@ -116,6 +114,12 @@ class Progress:
     def _shown(self, path: object) -> str:
         text, root = str(path), str(self._config.invocation_params.dir)
         return text.removeprefix(root + "/")
+
+
+def launched(state: LaunchState) -> str:
+    """What is judged, and whether it is only a rehearsal."""
+    rehearsal = " (REHEARSAL, not production)" if state.rehearsal else ""
+    return f"{state.launch.project} {state.launch.version} on {state.target}{rehearsal}"
 
 
 def phase_title(phase: Phase) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.infra.answers import fetch
 
-from gonogo import EvidenceKeeper, Measure, Target, at_most, equals, quantile, quantile_below
+from gonogo import EvidenceKeeper, Measure, Target, equals, quantile, quantile_below
 from gonogo.probes.http import lookup
 
-CACHED = "RFC 9111, 5.1: an answer from a cache says nothing of now; http.timeout_s"
 SERIES_S = 120.0
 """Longest time for the series of requests, well below pytest's own limit for a test."""
 
@@ -17,10 +17,7 @@ def test_health(target: Target, measure: Measure, evidence: EvidenceKeeper) -> N
     """The target says that it is healthy, every time and quickly."""
     http = target.settings("http")
     source = target.source("http.health")
-    first = target.http().get(http.health)
-    evidence.text("health.json", first.text)
-    measure("HTTP status", first.status, equals(200, source))
-    measure("time in a cache", first.age_s, at_most(http.timeout_s, CACHED), unit="s")
+    first = fetch(target, "health", "health.json", measure, evidence)
 
     # Time for all of them at the bound: a target that is just quick enough must not run out of it. One that
     # begins beyond the bound is refuted by few.

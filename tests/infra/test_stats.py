@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.infra.answers import fetch
 
 from gonogo import EvidenceKeeper, Measure, Target, at_least, at_most, below, equals
 from gonogo.probes.http import HttpFacts, lookup
 from gonogo.probes.websocket import hold
 
-CACHED = "RFC 9111, 5.1: an answer from a cache says nothing of now; http.timeout_s"
 POLL_S = 0.2
 """How often the count of connections is asked for; the target may count at intervals of its own."""
 
@@ -32,11 +32,7 @@ def known(value: Any) -> Any:
 def test_database(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None:
     """The database is reached through a pool, and the pool has room."""
     http = target.settings("http")
-    facts = target.http().get(http.database_stats)
-    evidence.text("db-stats.json", facts.text)
-    measure("HTTP status", facts.status, equals(200, target.source("http.database_stats")))
-    measure("time in a cache", facts.age_s, at_most(http.timeout_s, CACHED), unit="s")
-    document = facts.json()
+    document = fetch(target, "database_stats", "db-stats.json", measure, evidence).json()
     for path, value in http.database_expect.items():
         measure(path, lookup(document, path), equals(value, target.source("http.database_expect")))
     room = below(http.max_pool_percent, target.source("http.max_pool_percent"))
@@ -48,11 +44,7 @@ def test_performance(target: Target, measure: Measure, evidence: EvidenceKeeper)
     """The target's own figures show no errors and short times."""
     http = target.settings("http")
     source = target.source("http.performance_stats")
-    facts = target.http().get(http.performance_stats)
-    evidence.text("performance-stats.json", facts.text)
-    measure("HTTP status", facts.status, equals(200, source))
-    measure("time in a cache", facts.age_s, at_most(http.timeout_s, CACHED), unit="s")
-    document = facts.json()
+    document = fetch(target, "performance_stats", "performance-stats.json", measure, evidence).json()
     requests = whole(lookup(document, "metrics.requests"))
     rate = below(http.max_error_rate, target.source("http.max_error_rate"))
     measure("metrics.errorRate", known(lookup(document, "metrics.errorRate")), rate, unit="1", n=requests)
