@@ -73,8 +73,10 @@ def test_json_line_says_how_to_reach_it(target: Running) -> None:
         "database_url",
         "logs",
         "version",
+        "commit",
         "faults",
         "pid",
+        "env",
     }
     assert target.info["pid"] == target.process.pid
     assert target.info["faults"] == []

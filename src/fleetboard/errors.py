@@ -13,3 +13,15 @@ class StartError(FleetboardError):
 
 class UnknownFaultError(FleetboardError):
     """A fault was asked for that does not exist."""
+
+
+class UnknownReleaseError(FleetboardError):
+    """A release was asked for that does not exist."""
+
+
+class MigrationError(FleetboardError):
+    """The schema could not be changed."""
+
+
+class OperationError(FleetboardError):
+    """A command of the team (backup, deploy, rollback) could not do its work."""

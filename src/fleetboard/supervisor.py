@@ -8,31 +8,27 @@ import os
 import select
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psycopg
 
-from fleetboard import migrate, postgres, processes, proxy, seed
-from fleetboard.app.settings import VARIABLE, Settings
-from fleetboard.errors import StartError
+from fleetboard import backups, breakage, migrate, postgres, processes, proxy, releases, seed, state
+from fleetboard.applications import INSTANCES, Applications
+from fleetboard.control import Control
+from fleetboard.errors import OperationError, StartError
 from fleetboard.pki import Authority
 from fleetboard.ports import HOST, listening_socket, port_of
+from fleetboard.releases import NEW, OLD, Release
 from fleetboard.zone import APP_NAME, DnsServer
 
-VERSION = "1.0.0"
-"""Version of the application that the target pretends to release."""
-
-INSTANCES = ("a", "b")
 _PREFIX = "fleetboard-"
 _LOCK = "lock"
-_APP_START_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,8 +41,13 @@ class Endpoints:
     database_url: str
     logs: str
     version: str
+    """Release that was brought up."""
+    commit: str
+    """Commit of the newest release: what a check must find, now or after the deployment."""
     faults: tuple[str, ...]
     pid: int
+    env: dict[str, str]
+    """Variables with which the team's commands find this target."""
 
     def to_dict(self) -> dict[str, object]:
         """The form that is printed as JSON."""
@@ -71,6 +72,10 @@ class Signals:
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # only for the wakeup
 
+    def building(self) -> None:
+        """From now on a signal interrupts what is being done."""
+        self._building = not self.stop_requested
+
     def built(self) -> None:
         """From now on a signal no longer interrupts what is being done."""
         self._building = False
@@ -85,12 +90,17 @@ class Signals:
 class Target:
     """One embedded target: PostgreSQL, two application processes, HAProxy, DNS."""
 
-    def __init__(self, faults: Sequence[str], work: Path, logs: Path) -> None:
+    def __init__(self, faults: Sequence[str], work: Path, logs: Path, release: Release = NEW) -> None:
         self._faults = tuple(faults)
         self._work = work
         self._logs = logs
+        self._release = release
         self._children: list[processes.Child] = []
+        self._held: list[psycopg.Connection[tuple[object, ...]]] = []
+        self._applications: Applications | None = None
         self._dns: DnsServer | None = None
+        self.control: Control | None = None
+        """Where the team's commands are served, once it is up."""
 
     def start(self) -> Endpoints:
         """Build everything; must run in the main thread.
@@ -104,32 +114,50 @@ class Target:
         ca_file.write_bytes(authority.root.pem)
         ca_file.chmod(0o644)
         cluster = self._start_database(authority, ca_file)
-        ports = self._start_applications(cluster.url("fleet_app"))
-        web_port = self._start_proxy(haproxy, authority, ports)
+        applications = self._start_applications(cluster.url("fleet_app"))
+        web_port = self._start_proxy(haproxy, authority, applications.ports)
+        self.control = Control(self._work / "control.sock", self._serve)
+        self._write_state(cluster, applications)
         self._dns = DnsServer(self._faults)
-        self._dns.start()  # last: children are forked before there are threads
+        self._dns.start()
         return Endpoints(
             base_url=f"https://{APP_NAME}:{web_port}",
             resolver=f"{HOST}:{self._dns.port}",
             ca_file=str(ca_file),
             database_url=cluster.url("fleet_readonly"),
             logs=str(self._logs),
-            version=VERSION,
+            version=self._release.version,
+            commit=releases.commit(NEW),
             faults=self._faults,
             pid=os.getpid(),
+            env={state.STATE: str(self._state_file), state.BACKUPS: str(self._backups)},
         )
 
-    def ended(self) -> processes.Child | None:
-        """A child that has ended by itself, if any."""
-        return next((child for child in self._children if child.process.poll() is not None), None)
+    @property
+    def children(self) -> list[processes.Child]:
+        """The servers that run, in the order in which they were started."""
+        return self._children
 
     def stop(self) -> None:
         """Take everything down, what was started last first."""
         if self._dns is not None:
             self._dns.stop()
+        if self.control is not None:
+            self.control.close()
         front = [child for child in self._children if child.name != "postgres"]
         processes.stop_all(front)
+        if self._applications is not None:
+            self._applications.close()
+        breakage.release_sessions(self._held)
         processes.stop_all([child for child in self._children if child.name == "postgres"])
+
+    @property
+    def _backups(self) -> Path:
+        return self._work / "backups"
+
+    @property
+    def _state_file(self) -> Path:
+        return self._work / "state.json"
 
     def _start_database(self, authority: Authority, ca_file: Path) -> postgres.Cluster:
         log = self._logs / "postgres.log"
@@ -142,42 +170,30 @@ class Target:
                 self._children.append(cluster.child)
         try:
             cluster.create_database()
-            with psycopg.connect(cluster.url("fleet_owner"), autocommit=True) as connection:
-                migrate.migrate(connection)
-                seed.seed(connection)
-            postgres.break_schema(cluster.url("fleet_owner"), self._faults)
-        except psycopg.Error as error:
+            self._fill(cluster)
+            self._held = breakage.hold_sessions(cluster.url("fleet_app"), self._faults)
+        except (psycopg.Error, OperationError) as error:
             raise StartError(f"the database could not be set up: {str(error).strip()}") from error
         return cluster
 
-    def _start_applications(self, database_url: str) -> dict[str, int]:
-        commit = _commit()
-        ports, pipes = {}, {}
-        for name in INSTANCES:
-            reader, writer = os.pipe()
-            with listening_socket() as sock:
-                fds = (sock.fileno(), writer)
-                settings = Settings(name, *fds, database_url, self._faults, VERSION, commit)
-                child = processes.spawn(
-                    f"app-{name}",
-                    [sys.executable, "-m", "fleetboard.app"],
-                    self._logs / f"app-{name}.log",
-                    env={**os.environ, VARIABLE: settings.to_json(), "PYTHONUNBUFFERED": "1"},
-                    fds=fds,
-                )
-                ports[name] = port_of(sock)
-            os.close(writer)
-            self._children.append(child)
-            pipes[reader] = child
-        end = time.monotonic() + _APP_START_S
-        for reader, child in pipes.items():
-            readable, _, _ = select.select([reader], [], [], max(0.0, end - time.monotonic()))
-            if not readable:
-                raise StartError(f"{child.name} did not come up within {_APP_START_S:.0f} s: {child.last_words()}")
-            if os.read(reader, 1) != b"+":
-                raise StartError(f"{child.name} ended while starting: {child.last_words()}")
-            os.close(reader)
-        return ports
+    def _fill(self, cluster: postgres.Cluster) -> None:
+        # The way a system comes to be at its release: the one before with its rows, a backup, the migrations.
+        owner = cluster.url("fleet_owner")
+        self._backups.mkdir(mode=0o700)
+        with psycopg.connect(owner, autocommit=True) as connection:
+            migrate.migrate(connection, OLD.last_migration)
+            seed.seed(connection)
+            backups.make(owner, cluster.bin, self._backups, OLD.version)
+            migrate.migrate(connection, self._release.last_migration)
+        breakage.break_schema(owner, self._faults)
+
+    def _start_applications(self, database_url: str) -> Applications:
+        self._applications = Applications(database_url, self._faults, self._logs, self._children)
+        wanted = dict.fromkeys(INSTANCES, self._release)
+        if "deploy-leaves-one-behind" in self._faults:
+            wanted[INSTANCES[-1]] = OLD
+        self._applications.start(wanted)
+        return self._applications
 
     def _start_proxy(self, program: str, authority: Authority, backends: dict[str, int]) -> int:
         leaf, pem = proxy.issue_web_certificate(authority, self._faults)
@@ -188,6 +204,43 @@ class Target:
         self._children.append(child)
         proxy.wait_until_served(child, port, leaf)
         return port
+
+    def _write_state(self, cluster: postgres.Cluster, applications: Applications) -> None:
+        assert self.control is not None
+        self._state = state.State(
+            database_url=cluster.url("fleet_owner"),
+            admin_url=cluster.url(postgres.SUPERUSER, "postgres"),
+            bin=str(cluster.bin),
+            backups=str(self._backups),
+            control=str(self._work / "control.sock"),
+            faults=self._faults,
+            release=self._release.version,
+            instances=applications.addresses,
+        )
+        self._state.write(self._state_file)
+
+    def _serve(self, request: Mapping[str, Any]) -> None:
+        """Do what one of the team's commands asks for; runs in the main thread, like everything that spawns."""
+        applications = self._applications
+        assert applications is not None
+        match request["do"]:
+            case "restart":
+                name, release = str(request["instance"]), releases.find(request["release"])
+                admin = proxy.Admin(proxy.admin_socket(self._work))
+                admin.drain(name)
+                applications.stop([name])
+                applications.start({name: release}, request["faults"])
+                admin.ready(name)
+            case "stop":
+                applications.stop()
+            case "start":
+                release = releases.find(request["release"])
+                applications.start(dict.fromkeys(INSTANCES, release), request["faults"])
+            case other:
+                raise ValueError(f"there is no request {other!r}")
+        first = applications.releases[INSTANCES[0]]
+        self._state = replace(self._state, release=first.version)
+        self._state.write(self._state_file)
 
 
 @contextlib.contextmanager
@@ -232,25 +285,35 @@ def _remove(folder: Path) -> None:
         time.sleep(0.1)
 
 
-def watch(target: Target, signals: Signals, *, stop_on_eof: bool) -> processes.Child | None:
-    """Wait for a signal, the end of standard input (if asked) or the end of a child; returns that child."""
-    inputs = [signals.wakeup, *([0] if stop_on_eof else [])]
+def watch(
+    children: Sequence[processes.Child],
+    signals: Signals,
+    *,
+    stop_on_eof: bool,
+    control: Control | None = None,
+) -> processes.Child | None:
+    """Wait for a signal, the end of standard input (if asked) or the end of a child; returns that child.
+
+    Meanwhile requests to ``control`` are served, one after another. A signal interrupts the one being served.
+
+    Raises:
+        StopRequested: the signal came while a request was being served.
+    """
+    inputs: list[int | Control] = [signals.wakeup, *([0] if stop_on_eof else []), *([control] if control else [])]
     while not signals.stop_requested:
         readable, _, _ = select.select(inputs, [], [])
         if signals.wakeup in readable:
             os.read(signals.wakeup, 4096)
         if 0 in readable and os.read(0, 4096) == b"":
             return None
-        if not signals.stop_requested and (child := target.ended()) is not None:
+        if control is not None and control in readable and not signals.stop_requested:
+            signals.building()
+            control.serve()
+            signals.built()
+        if not signals.stop_requested and (child := _ended(children)) is not None:
             return child
     return None
 
 
-def _commit() -> str:
-    """Commit of the source tree, or ``unknown`` outside one."""
-    git = shutil.which("git")
-    if git is None:
-        return "unknown"
-    command = [git, "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - fixed command
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+def _ended(children: Sequence[processes.Child]) -> processes.Child | None:
+    return next((child for child in children if child.process.poll() is not None), None)

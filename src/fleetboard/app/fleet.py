@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from fleetboard.app.database import Database, Row
+from fleetboard.releases import PRIORITY
 from fleetboard.routes import Position, Traffic
 
 _VEHICLES = """
@@ -38,6 +39,10 @@ _LISTS = {
 }
 """Lists of the API that are plain tables, with the columns they show."""
 
+_PRIORITY = """
+SELECT 1 AS one FROM pg_attribute
+WHERE attrelid = to_regclass('loads') AND attname = 'priority' AND NOT attisdropped
+"""
 
 _RECORD = """
 INSERT INTO vehicle_positions (vehicle_id, lat, lon, heading, speed_kmh, recorded_at)
@@ -65,15 +70,21 @@ class Page:
 class Fleet:
     """Queries; holds the unchanging part of the traffic in memory."""
 
-    def __init__(self, database: Database, traffic: Traffic) -> None:
+    def __init__(self, database: Database, traffic: Traffic, features: Sequence[str] = ()) -> None:
         self._database = database
         self._traffic = traffic
+        self._features = frozenset(features)
+        self._lists = dict(_LISTS)
         self._live: list[tuple[str, int, str]] = []
 
     async def load(self) -> None:
         """Read which vehicles there are; the live feed needs no query after that."""
         rows = await self._database.rows("SELECT id, slot, status FROM vehicles ORDER BY id")
         self._live = [(row["id"], row["slot"], row["status"]) for row in rows]
+        # Either release runs on either schema, so that no deployment and no rollback needs a pause.
+        if PRIORITY in self._features and await self._database.rows(_PRIORITY):
+            table, columns = _LISTS["loads"]
+            self._lists["loads"] = (table, f"{columns}, priority")
 
     async def vehicles(self, page: Page) -> tuple[list[Row], int]:
         """One page of vehicles, and how many there are in all."""
@@ -94,7 +105,7 @@ class Fleet:
 
     async def listing(self, name: str, page: Page) -> tuple[list[Row], int]:
         """One page of loads, drivers or maintenance records, and how many there are in all."""
-        table, columns = _LISTS[name]
+        table, columns = self._lists[name]
         where = "WHERE status = %(status)s" if page.status else ""
         values: dict[str, object] = {"status": page.status, "limit": page.limit, "offset": page.offset}
         items = f"SELECT {columns} FROM {table} {where} ORDER BY id LIMIT %(limit)s OFFSET %(offset)s"  # noqa: S608 - constants

@@ -45,7 +45,8 @@ def build_state(settings: Settings) -> State:
     )
     metrics = Metrics()
     instances = Instances(settings.instance, database, metrics)
-    fleet = Fleet(database, Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES))
+    traffic = Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES)
+    fleet = Fleet(database, traffic, settings.features)
     return State(settings, database, metrics, instances, fleet, Broadcaster(fleet, metrics, instances))
 
 

@@ -23,6 +23,8 @@ class Settings:
     faults: tuple[str, ...]
     version: str
     commit: str
+    features: tuple[str, ...] = ()
+    """What this release shows beyond the one before."""
 
     def to_json(self) -> str:
         """The form that travels in the environment."""
@@ -32,4 +34,4 @@ class Settings:
     def from_json(cls, text: str) -> Settings:
         """Read it back."""
         data = json.loads(text)
-        return cls(**{**data, "faults": tuple(data["faults"])})
+        return cls(**{**data, "faults": tuple(data["faults"]), "features": tuple(data["features"])})

@@ -20,3 +20,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO fleet_app
 REVOKE INSERT, UPDATE, DELETE ON audit_log, schema_migrations FROM fleet_app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO fleet_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO fleet_readonly;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO fleet_readonly;
+
+-- The same for what later migrations create: a new table that readers can't see breaks their dumps.
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO fleet_app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO fleet_app;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO fleet_readonly;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON SEQUENCES TO fleet_readonly;

@@ -1,0 +1,109 @@
+"""The application processes: started, drained, stopped, and started again with another release."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fleetboard import processes, releases
+from fleetboard.app.settings import VARIABLE, Settings
+from fleetboard.errors import StartError
+from fleetboard.ports import HOST, listening_socket, port_of
+from fleetboard.releases import Release
+
+INSTANCES = ("a", "b")
+_START_S = 60.0
+_STOP_S = 4.0
+
+
+class Applications:
+    """All instances; their listening sockets stay open, so that clients wait through a restart and don't fail."""
+
+    def __init__(
+        self, database_url: str, faults: Sequence[str], logs: Path, children: list[processes.Child]
+    ) -> None:
+        self._database_url = database_url
+        self._faults = tuple(faults)
+        self._logs = logs
+        self._children = children
+        self._sockets = {name: listening_socket() for name in INSTANCES}
+        self._running: dict[str, processes.Child] = {}
+        self.releases: dict[str, Release] = {}
+        """Release of each instance that was started."""
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Loopback port of each instance."""
+        return {name: port_of(sock) for name, sock in self._sockets.items()}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The same with their host."""
+        return {name: f"{HOST}:{port}" for name, port in self.ports.items()}
+
+    def start(self, wanted: Mapping[str, Release], faults: Sequence[str] = ()) -> None:
+        """Start these together and wait until each serves; must run in the main thread.
+
+        Args:
+            wanted: release by instance.
+            faults: beside those of the target.
+
+        Raises:
+            StartError: one ended, or did not serve in time.
+        """
+        every = tuple(dict.fromkeys((*self._faults, *faults)))
+        waiting = {self._spawn(name, release, every): name for name, release in wanted.items()}
+        try:
+            self._await(waiting)
+        except StartError:
+            self.stop(wanted)  # what did not come up must not count as a child that ended
+            raise
+        finally:
+            for reader in waiting:
+                os.close(reader)
+
+    def stop(self, names: Iterable[str] = INSTANCES) -> None:
+        """Stop these in order, and no longer count them among the children that must not end."""
+        stopped = [self._running.pop(name) for name in names if name in self._running]
+        for child in stopped:
+            self._children.remove(child)
+        processes.stop_all(stopped, _STOP_S)
+
+    def close(self) -> None:
+        """Give the sockets up."""
+        for sock in self._sockets.values():
+            sock.close()
+
+    def _spawn(self, name: str, release: Release, faults: tuple[str, ...]) -> int:
+        reader, writer = os.pipe()
+        fds = (self._sockets[name].fileno(), writer)
+        commit = releases.shown_commit(release, faults)
+        settings = Settings(name, *fds, self._database_url, faults, release.version, commit, release.features)
+        try:
+            child = processes.spawn(
+                f"app-{name}",
+                [sys.executable, "-m", "fleetboard.app"],
+                self._logs / f"app-{name}.log",
+                env={**os.environ, VARIABLE: settings.to_json(), "PYTHONUNBUFFERED": "1"},
+                fds=fds,
+            )
+        finally:
+            os.close(writer)
+        self._children.append(child)
+        self._running[name] = child
+        self.releases[name] = release
+        return reader
+
+    def _await(self, waiting: Mapping[int, str]) -> None:
+        end = time.monotonic() + _START_S
+        for reader, name in waiting.items():
+            child = self._running[name]
+            readable, _, _ = select.select([reader], [], [], max(0.0, end - time.monotonic()))
+            if not readable:
+                raise StartError(f"{child.name} did not come up within {_START_S:.0f} s: {child.last_words()}")
+            if os.read(reader, 1) != b"+":
+                raise StartError(f"{child.name} ended while starting: {child.last_words()}")

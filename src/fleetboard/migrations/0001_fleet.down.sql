@@ -1,0 +1,1 @@
+DROP TABLE geofences, vehicle_positions, assignments, vehicles, drivers;

@@ -1,0 +1,2 @@
+DROP INDEX loads_priority_idx;
+ALTER TABLE loads DROP COLUMN priority;
