@@ -15,7 +15,11 @@ from fleetboard.faults import FAULTS
 from gonogo import ToolError
 from gonogo.options import fault_names
 
-EMBEDDED = "rehearsal"
+EMBEDDED = ("rehearsal", "rehearsal-staging")
+"""The target and its staging companion: two instances of the same application, each with everything of its own."""
+RELEASE_BEFORE = "0.9.0"
+BEFORE_DEPLOYMENT = {"database.migrations-tested", "deploy.dry-run", "deploy.run"}
+"""Gates that begin with the earlier release."""
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 20.0
 
@@ -23,9 +27,9 @@ DOWN_WITHIN_S = 20.0
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse faults that do not exist, or that would be injected into a real target."""
     faults = fault_names(config)
-    target = config.getoption("gonogo_target") or EMBEDDED
-    if faults and target != EMBEDDED:
-        raise pytest.UsageError(f"--gonogo-fault is for the embedded target {EMBEDDED!r}; {target!r} is not it")
+    target = config.getoption("gonogo_target") or EMBEDDED[0]
+    if faults and target not in EMBEDDED:
+        raise pytest.UsageError(f"--gonogo-fault is for the embedded target {EMBEDDED[0]!r}; {target!r} is not it")
     for fault in faults:
         if fault not in FAULTS:
             raise pytest.UsageError(
@@ -34,24 +38,45 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_gonogo_provide_target(
-    target: str, faults: tuple[str, ...]
+    target: str, faults: tuple[str, ...], gates: tuple[str, ...]
 ) -> AbstractContextManager[Mapping[str, str]] | None:
-    """Bring up the Fleet Manager Dashboard for the target ``rehearsal``."""
-    return _embedded(faults) if target == EMBEDDED else None
+    """Bring up the Fleet Manager Dashboard for the target ``rehearsal`` and its staging companion."""
+    return _embedded(faults, gates) if target in EMBEDDED else None
+
+
+def pytest_gonogo_provide_scratch(programs: str) -> AbstractContextManager[str]:
+    """Start a scratch server with the programs of the version that is needed."""
+    return _scratch(programs)
 
 
 @contextmanager
-def _embedded(faults: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
-    """Run the embedded target as a child that stops when its standard input closes, however we end."""
-    command = [sys.executable, "-m", "fleetboard", "up", "--json", "--stop-on-eof"]
+def _embedded(faults: tuple[str, ...], gates: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
+    command = ["up", "--json"]
+    if BEFORE_DEPLOYMENT.intersection(gates):
+        command += ["--release", RELEASE_BEFORE]
     if faults:
         command += ["--fault", ",".join(faults)]
+    with _fleetboard(command) as line:
+        told = json.loads(line)
+        yield {**told, **{f"env.{name}": value for name, value in told.pop("env", {}).items()}}
+
+
+@contextmanager
+def _scratch(programs: str) -> Iterator[str]:
+    with _fleetboard(["scratch", "--bin", programs]) as line:
+        yield json.loads(line)["database_url"]
+
+
+@contextmanager
+def _fleetboard(arguments: list[str]) -> Iterator[str]:
+    """Run one of its servers as a child that stops when its standard input closes, however we end."""
+    command = [sys.executable, "-m", "fleetboard", *arguments, "--stop-on-eof"]
     with subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         assert child.stdin is not None
         try:
-            yield json.loads(_first_line(child))
+            yield _first_line(child)
         finally:
             child.stdin.close()
             try:

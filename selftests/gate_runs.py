@@ -17,6 +17,8 @@ PHASES = parse_playbook((ROOT / "PLAYBOOK.md").read_text(encoding="utf-8"))
 GATES = {gate for phase in PHASES for box in phase.boxes for gate in box.gates}
 WITH_BROWSER = {"smoke.access", "smoke.tracking"}
 WITH_LOAD = {"load.throughput"}
+IN_PROCESS = {gate for gate in GATES if gate.startswith(("database.", "backup.", "deploy.", "rollback."))}
+"""Gates whose faults are tried one call each (gate_calls), not one session each."""
 
 
 @dataclass(frozen=True)

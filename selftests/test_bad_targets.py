@@ -36,6 +36,7 @@ version = "1.0.0"
 
 [targets.bad]
 kind = "disposable"
+staging = "bad-staging"
 base_url = "http://127.0.0.1:{port}"
 database_url = "postgresql://nobody:a-secret-word@127.0.0.1:{database_port}/fleet"
 resolver = "127.0.0.1:{dns_port}"
@@ -55,10 +56,21 @@ timeout_s = {limit}
 first_message_s = {limit}
 
 [targets.bad.database]
-tables = ["vehicles"]
-indexes = ["vehicles_plate_key"]
-triggers = ["vehicles.vehicles_audit"]
+migrate = ["true"]
 timeout_s = {limit}
+
+[targets.bad.backup]
+
+[targets.bad.deploy]
+dry_run = ["true"]
+run = ["true"]
+commit = "0123456789ab"
+settle_s = 1.0
+
+[targets.bad.rollback]
+command = ["true"]
+version = "0.9.0"
+restores = "*.dump"
 
 [targets.bad.load]
 rps = 60.0
@@ -68,6 +80,13 @@ timeout_s = {limit}
 
 [targets.bad.smoke]
 timeout_s = {limit}
+
+[targets.bad-staging]
+kind = "staging"
+like = "bad"
+base_url = "http://127.0.0.1:{port}"
+database_url = "postgresql://nobody:a-secret-word@127.0.0.1:{database_port}/fleet"
+resolver = "127.0.0.1:{dns_port}"
 """
 
 

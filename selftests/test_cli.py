@@ -54,13 +54,13 @@ def test_the_plan_names_phases_gates_owners_targets_load_and_gaps(
         "Fleet 1.0.0 on rehearsal (staging)",
         "",
         "At t7 (T7 Lead) [t7]",
-        "  load.first               rehearsal    not run yet  60 RPS for 53 s",
+        "  load.first      rehearsal not run yet  60 RPS for 53 s",
         "",
         "At t3 (T3 Lead) [t3]",
-        "  tls.certificate          rehearsal    not run yet",
+        "  tls.certificate rehearsal not run yet",
         "",
         "At t1 (T1 Lead) [t1]",
-        "  smoke.api                rehearsal    not run yet",
+        "  smoke.api       rehearsal not run yet",
         "  open: 'Briefing' (line 14) waits for Launch Manager: PENDING",
         "",
         "missing inputs:",
@@ -75,7 +75,7 @@ def test_the_plan_knows_durations_and_titles_after_a_run(
     launch = launched(pytester)
     launch.run("--gonogo-keep-going")
 
-    assert "rehearsal    ~0 s         What smoke.api promises holds" in launch.gonogo(capsys, "plan").out
+    assert "rehearsal ~0 s         What smoke.api promises holds" in launch.gonogo(capsys, "plan").out
 
 
 def test_the_plan_names_variables_that_are_not_set(

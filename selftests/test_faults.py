@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from fleetboard.faults import FAULTS, Fault
-from gate_runs import GATES, ROOT, WITH_BROWSER, WITH_LOAD, once, run_gates
+from gate_runs import GATES, IN_PROCESS, ROOT, WITH_BROWSER, WITH_LOAD, once, run_gates
 from gonogo.model import Outcome
 
 SHORT_LOAD_S = 8.0
 LOAD_FAULTS = [fault for fault in FAULTS.values() if set(fault.gates) <= WITH_LOAD]
-OTHER_FAULTS = [fault for fault in FAULTS.values() if fault not in LOAD_FAULTS]
+OTHER_FAULTS = [fault for fault in FAULTS.values() if set(fault.gates) - WITH_LOAD - IN_PROCESS]
+"""Faults that are tried one session each; those of the database, of backups and of deployments have files of their own,
+``test_faults_*.py``, in which a gate is one call."""
 
 
 def changed(folder: Path, **seconds: float) -> str:
@@ -45,13 +47,19 @@ def test_every_fault_names_gates_of_the_playbook_and_what_it_breaks() -> None:
         assert fault.description
 
 
+def test_every_other_fault_is_tried_by_name_in_a_file_of_its_own() -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_faults_*.py"))
+    elsewhere = [fault.name for fault in FAULTS.values() if fault not in LOAD_FAULTS and fault not in OTHER_FAULTS]
+
+    assert len(elsewhere) > 30
+    assert [name for name in elsewhere if f'"{name}"' not in texts] == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "fault", [f for f in FAULTS.values() if not set(f.gates) <= WITH_LOAD], ids=lambda f: f.name
-)
+@pytest.mark.parametrize("fault", OTHER_FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_turns_its_gates_red_and_no_other(fault: Fault, tmp_path: Path) -> None:
     browser = bool(WITH_BROWSER & set(fault.gates)) or fault.name.startswith("api-")
-    wanted = GATES - WITH_LOAD - (set() if browser else WITH_BROWSER)
+    wanted = GATES - WITH_LOAD - IN_PROCESS - (set() if browser else WITH_BROWSER)
     # Waiting for what a fault keeps from happening need not take as long as a launch may wait.
     patience = changed(tmp_path, websocket__timeout_s=4.0, smoke__timeout_s=8.0, http__timeout_s=5.0)
     run = run_gates(tmp_path, *once(wanted), patience, "--gonogo-fault", fault.name)
@@ -91,3 +99,20 @@ def test_the_healthy_target_is_green_in_every_gate(tmp_path: Path) -> None:
     assert {g: r.reason for g, r in run.results.items() if r.outcome is not Outcome.PASS} == {}, run.output
     assert set(run.results) == GATES - WITH_LOAD
     assert run.status == 20  # green as far as it went; the rest of the launch is not proven by it
+
+
+@pytest.mark.slow
+def test_faults_of_database_backup_and_rollback_turn_a_whole_session_red(tmp_path: Path) -> None:
+    """What the calls of ``test_faults_*.py`` leave out: the plugin, both targets, and faults side by side."""
+    faults = ("missing-index", "disabled-trigger", "dump-lost-rows", "rollback-loses-rows", "idle-in-transaction")
+    run = run_gates(
+        tmp_path,
+        *("-m", "t3 or phase1 or phase2", "-k", "database or backup or rollback or deploy"),
+        *("--gonogo-fault", ",".join(faults)),
+    )
+
+    red = {gate for gate, result in run.results.items() if result.outcome is Outcome.FAIL}
+    assert {gate for fault in faults for gate in FAULTS[fault].gates} <= red, run.output
+    assert "loads_status_idx" in run.results["database.indexes"].reason
+    assert {run.results[gate].outcome for gate in ("deploy.run", "release.deployed")} == {Outcome.PASS}, run.output
+    assert run.status == 1

@@ -26,7 +26,11 @@ version = "1.0.0"
 
 [targets.clever]
 kind = "disposable"
+staging = "clever-staging"
 base_url = "http://127.0.0.1:{port}"
+
+[targets.clever-staging]
+kind = "staging"
 
 [targets.clever.http]
 timeout_s = 5.0

@@ -115,7 +115,7 @@ def test_a_mistake_in_the_playbook(pytester: pytest.Pytester, old: str, new: str
         (SETTINGS.replace('version = "1.0.0"\n', ""), "launch.toml: launch.version is missing; add it"),
         (
             SETTINGS + "speed = 3\n",
-            "launch.toml: targets.rehearsal.speed is no known key; allowed are kind, base_url",
+            "launch.toml: targets.rehearsal.speed is no known key; allowed are kind, like, base_url",
         ),
         (SETTINGS.replace('"disposable"', '"prod"'), "launch.toml: targets.rehearsal.kind: found 'prod'; "),
         (SETTINGS + "[targets.rehearsal.tls]\nmin_days = '21'\n", "targets.rehearsal.tls.min_days: found '21'; "),

@@ -25,6 +25,7 @@ from gonogo.statistics import quantile
 
 if TYPE_CHECKING:
     from gonogo.fixtures import EvidenceKeeper, Measure
+    from gonogo.scratch import Scratch
     from gonogo.target import Target
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Measure",
     "Outcome",
     "PlanError",
+    "Scratch",
     "Target",
     "TargetError",
     "ToolError",
@@ -55,7 +57,12 @@ __all__ = [
 ]
 
 # What only annotations of gates need, and what brings pytest or pydantic along, is imported when it is used.
-_LAZY = {"EvidenceKeeper": "gonogo.fixtures", "Measure": "gonogo.fixtures", "Target": "gonogo.target"}
+_LAZY = {
+    "EvidenceKeeper": "gonogo.fixtures",
+    "Measure": "gonogo.fixtures",
+    "Scratch": "gonogo.scratch",
+    "Target": "gonogo.target",
+}
 
 
 def __getattr__(name: str) -> Any:

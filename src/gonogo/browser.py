@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gonogo.errors import ToolError
+from gonogo.errors import GonogoError, ToolError
 from gonogo.keys import TARGETS
 
 if TYPE_CHECKING:
     from gonogo.target import Target
+    from gonogo.targets import Targets
 
 FLAGS = (
     "--disable-gpu",
@@ -46,12 +48,13 @@ class BrowserFixtures:
         """Launch arguments with the plan's names and trust, for gates that use ``page``."""
         if TARGETS not in request.config.stash or browser_name != "chromium":
             return browser_type_launch_args
-        target = request.config.stash[TARGETS].get()
+        targets = _reachable(request.config.stash[TARGETS])
         given = dict(browser_type_launch_args)
         given.setdefault("executable_path", find_chromium())
-        given["args"] = [*given.get("args", []), *FLAGS, *_sandbox(), f"--host-resolver-rules={_rules(target)}"]
-        if target.ca_file:
-            home = trust_store(target.ca_file, tmp_path_factory.mktemp("browser-home"))
+        given["args"] = [*given.get("args", []), *FLAGS, *_sandbox(), f"--host-resolver-rules={_rules(targets)}"]
+        authorities = [target.ca_file for target in targets if target.ca_file]
+        if authorities:
+            home = trust_store(authorities, tmp_path_factory.mktemp("browser-home"))
             given["env"] = {**os.environ, **given.get("env", {}), "HOME": str(home)}
         return given
 
@@ -77,8 +80,8 @@ def find_chromium() -> str:
     return found
 
 
-def trust_store(ca_file: Path, home: Path) -> Path:
-    """Make a home folder whose certificate store trusts one authority, as Chromium reads it on Linux.
+def trust_store(ca_files: Sequence[Path], home: Path) -> Path:
+    """Make a home folder whose certificate store trusts these authorities, as Chromium reads it on Linux.
 
     Raises:
         ToolError: ``certutil`` is missing or refuses the file.
@@ -89,22 +92,47 @@ def trust_store(ca_file: Path, home: Path) -> Path:
     store = home / ".pki" / "nssdb"
     store.mkdir(parents=True, exist_ok=True)
     database = f"sql:{store}"
-    for command in (
-        [certutil, "-N", "-d", database, "--empty-password"],
-        [certutil, "-A", "-d", database, "-t", "C,,", "-n", "plan", "-i", str(ca_file)],
-    ):
+    added = [
+        [certutil, "-A", "-d", database, "-t", "C,,", "-n", f"plan-{number}", "-i", str(ca_file)]
+        for number, ca_file in enumerate(ca_files)
+    ]
+    for command in ([certutil, "-N", "-d", database, "--empty-password"], *added):
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
         if done.returncode:
-            raise ToolError(f"certutil can't put {ca_file} into the browser's store: {done.stderr.strip()}")
+            raise ToolError(f"certutil can't put {command[-1]} into the browser's store: {done.stderr.strip()}")
     return home
 
 
-def _rules(target: Target) -> str:
-    """The target's name goes where the plan's resolver says; no other name leads anywhere outside."""
-    address = target.connect_to(target.host, target.port)[0]
-    mapped = f"[{address}]" if ":" in address else address
-    only = ", MAP * ~NOTFOUND, EXCLUDE 127.0.0.1" if target.resolver else ""
-    return f"MAP {target.host} {mapped}{only}"
+def _reachable(targets: Targets) -> list[Target]:
+    """What this session's gates look at: one browser serves the target and its companion.
+
+    Raises:
+        GonogoError: none of them is there; one alone that is missing concerns its own gates only.
+    """
+    found: list[Target] = []
+    failed: GonogoError | None = None
+    for on in targets.companions():
+        try:
+            target = targets.get(on)
+            _rules([target])
+        except GonogoError as error:
+            failed = error
+        else:
+            found.append(target)
+    if not found and failed:
+        raise failed
+    return found
+
+
+def _rules(targets: Sequence[Target]) -> str:
+    """Each target's name goes where the plan's resolver says; no other name leads anywhere outside."""
+    rules = []
+    for target in targets:
+        address = target.connect_to(target.host, target.port)[0]
+        rules.append(f"MAP {target.host} " + (f"[{address}]" if ":" in address else address))
+    if any(target.resolver for target in targets):
+        rules += ["MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1"]
+    return ", ".join(dict.fromkeys(rules))
 
 
 def _sandbox() -> tuple[str, ...]:

@@ -77,10 +77,12 @@ class GateCollection:
             self._collect_everything()
 
     def _load(self) -> LoadedPlan:
-        from gonogo.loading import load_plan  # noqa: PLC0415
+        from gonogo.loading import check_arming, load_plan  # noqa: PLC0415
 
         option = self.config.getoption
-        return load_plan(self.config.rootpath, option("gonogo_target"), launch_file=option("gonogo_launch_file"))
+        loaded = load_plan(self.config.rootpath, option("gonogo_target"), launch_file=option("gonogo_launch_file"))
+        check_arming(loaded, option("gonogo_arm"))
+        return loaded
 
     def _collect_everything(self) -> None:
         """Collect all gates whatever the arguments say: they narrow the run, never the verdict."""

@@ -14,14 +14,25 @@ from pathlib import Path
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
-from gonogo.model import BoxKind, GateState, LaunchState, Outcome, Records, Verdict
-from gonogo.plan import LAUNCH_FILE, PLAYBOOK, Plan
-from gonogo.settings import FromEnv, TargetSettings
+from gonogo.model import Ask, BoxKind, GateState, LaunchState, Outcome, Records, Verdict
+from gonogo.plan import DEFAULT_TARGET, LAUNCH_FILE, PLAYBOOK, Plan
+from gonogo.settings import TargetSettings
+from gonogo.tables import FromEnv
 from gonogo.terminal import board, launched, phase_title
 from gonogo.verdict import judge, scope_verdict
 
-_TABLES_OF_AREA = {"health": ("http",), "stats": ("http",)}
-_TABLES_OF_GATE = {"stats.websocket": ("http", "websocket")}
+_TABLES_OF_AREA = {
+    "health": ("http",),
+    "stats": ("http",),
+    "backup": ("backup", "database"),
+    "release": ("deploy", "http"),
+    "deploy": ("deploy", "http"),
+    "rollback": ("rollback", "deploy", "backup", "database", "http"),
+}
+_TABLES_OF_GATE = {
+    "stats.websocket": ("http", "websocket"),
+    "database.migrations-tested": ("database", "backup"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,12 +51,15 @@ def plan(arguments: Namespace) -> int:
     launch = _open(arguments)
     current = launch.loaded.plan
     print(f"{current.launch.project} {current.launch.version} on {current.target} ({current.target_kind})")
+    asks = current.asks()
+    widest = max((len(ask.gate) for ask in asks), default=0)
+    farthest = max((len(_where(current, ask)) for ask in asks), default=0)
     for phase in launch.state.phases:
         print(f"\n{phase_title(phase.phase)} [{phase.phase.id}]")
         for gate in phase.gates:
-            on = f"{current.target}/{gate.ask.on}" if gate.ask.on else current.target
+            place = f"{gate.ask.gate:<{widest}} {_where(current, gate.ask):<{farthest}}"
             took = f"~{gate.result.duration_s:.0f} s" if gate.result else "not run yet"
-            print(f"  {gate.ask.gate:<24} {on:<12} {took:<12} {_load(launch, gate)}{_title(gate)}".rstrip())
+            print(f"  {place} {took:<12} {_load(launch, gate)}{_title(gate)}".rstrip())
         for hold in phase.holds:
             print(f"  open: {hold}")
         for box in phase.phase.boxes:
@@ -133,23 +147,31 @@ def explain(arguments: Namespace) -> int:
 
 def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
     """Sentences about what launch.toml does not say and the plan's gates will ask for."""
-    described = loaded.target_settings()
-    if described is None:
-        yield f"{LAUNCH_FILE} is missing, so gates have no target"
-        return
-    name, settings = described
-    tables = {
-        table for ask in loaded.plan.asks() for table in _tables(ask.gate) if table in TargetSettings.model_fields
-    }
-    for table in sorted(tables):
+    asks = loaded.plan.asks()
+    for on in sorted({None, *(ask.on for ask in asks)}, key=str):
+        described = loaded.target_settings(on)
+        if described is None:
+            yield f"{LAUNCH_FILE} is missing, so gates have no target"
+            return
+        tables = {table for ask in asks if ask.on == on for table in _tables(ask.gate)}
+        yield from _missing_of(loaded, *described, sorted(tables.intersection(TargetSettings.model_fields)))
+
+
+def _missing_of(loaded: LoadedPlan, name: str, settings: TargetSettings, tables: list[str]) -> Iterator[str]:
+    for table in tables:
         if getattr(settings, table) is None:
             yield f"{LAUNCH_FILE}: [targets.{name}.{table}] is missing"
-    if settings.kind != "disposable" and settings.base_url is None:
+    embedded = settings.kind == "disposable" or name.startswith(DEFAULT_TARGET)
+    if not embedded and settings.base_url is None:
         yield f"{LAUNCH_FILE}: targets.{name}.base_url is missing"
-    if "database" in tables and settings.kind != "disposable" and settings.database_url is None:
+    if "database" in tables and not embedded and settings.database_url is None:
         yield f"{LAUNCH_FILE}: targets.{name}.database_url is missing"
-    if isinstance(settings.database_url, FromEnv) and not os.environ.get(settings.database_url.env):
-        yield f"the environment variable {settings.database_url.env} (database_url) is not set"
+    commit = settings.deploy.commit if settings.deploy else None
+    if "deploy" in tables and not embedded and commit is None:
+        yield f"{LAUNCH_FILE}: targets.{name}.deploy.commit is missing"
+    for key, value in (("database_url", settings.database_url), ("deploy.commit", commit)):
+        if isinstance(value, FromEnv) and not os.environ.get(value.env):
+            yield f"the environment variable {value.env} ({key}) is not set"
     if settings.ca_file and not (loaded.root / settings.ca_file).exists():
         yield f"{LAUNCH_FILE}: targets.{name}.ca_file = {settings.ca_file!r} does not exist"
 
@@ -187,6 +209,10 @@ def _required(state: LaunchState, phases: tuple[str, ...]) -> Verdict:
     if not phases:
         return state.verdict
     return scope_verdict(state, lambda ask: ask.phase in phases, lambda phase: phase in phases)
+
+
+def _where(current: Plan, ask: Ask) -> str:
+    return f"{current.target}/{ask.on}" if ask.on else current.target
 
 
 def _load(launch: _Launch, gate: GateState) -> str:

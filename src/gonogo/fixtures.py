@@ -12,6 +12,7 @@ from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, TARGETS
 from gonogo.model import Ask, Measurement
 
 if TYPE_CHECKING:
+    from gonogo.scratch import Scratch
     from gonogo.target import Target
 
 
@@ -78,6 +79,12 @@ def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa
 def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
     """Keeps files: ``evidence.text("chain.pem", pem)``."""
     return EvidenceKeeper(request.node)
+
+
+@pytest.fixture
+def scratch(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Scratch:
+    """A PostgreSQL server for scratch databases, of the same major version as the target's."""
+    return request.config.stash[TARGETS].scratch(gonogo_ask.on)
 
 
 @pytest.fixture

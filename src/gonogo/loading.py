@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +91,27 @@ def load_plan(root: Path, target: str | None = None, *, launch_file: str | None 
     )
     _check_companions(plan, settings)
     return LoadedPlan(plan, loaded, root)
+
+
+def check_arming(loaded: LoadedPlan, armed: Sequence[str]) -> None:
+    """Refuse to arm what is no launch: only a production target with a date has one.
+
+    Raises:
+        PlanError: says what is missing.
+    """
+    plan = loaded.plan
+    if not armed:
+        return
+    if plan.rehearsal:
+        raise PlanError(
+            f"--gonogo-arm {armed[0]}: {plan.target!r} is a rehearsal (kind {plan.target_kind}), and a rehearsal "
+            "is not armed; leave the option out, or choose the production target with --gonogo-target"
+        )
+    if plan.launch.at is None:
+        raise PlanError(
+            f"--gonogo-arm {armed[0]}: launch.at is TBD, so this would be a rehearsal on production; write the "
+            f"date and time of the launch into {LAUNCH_FILE}"
+        )
 
 
 def _check_companions(plan: Plan, settings: TargetSettings) -> None:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+ARMABLE = ("deploy",)
+"""What a launch can be armed for: what gates do to a target only when they are told to."""
+
 
 def reports_folder(config: pytest.Config) -> Path:
     """Where the reports go."""

@@ -12,7 +12,7 @@ import pytest
 
 from gonogo.errors import PlanError
 from gonogo.model import KINDS, PHASES, GateInfo
-from gonogo.options import reports_folder
+from gonogo.options import ARMABLE, reports_folder
 from gonogo.plan import LAUNCH_FILE, PLAYBOOK
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gonogo-keep-going",
         action="store_true",
         help="Run the gates of later phases although an earlier phase is not GO",
+    )
+    group.addoption(
+        "--gonogo-arm",
+        metavar="WHAT",
+        action="append",
+        default=[],
+        choices=ARMABLE,
+        help="Really do it to a production target: deploy",
     )
     group.addoption(
         "--gonogo-reports",

@@ -101,6 +101,7 @@ class GateSession:
         # All variants of a parametrised gate, also if -k or a node id selects some: those alone prove nothing.
         tries = {item.stash[ASK]: item.stash[TRIES] for item in session.items if ASK in item.stash}
         planned = [ask for ask, times in tries.items() for _ in range(times)]
+        self.targets.planned = frozenset((ask.on, ask.gate) for ask in tries)
         commit, dirty = _commit(self.config)
         info = RunInfo(
             id=self.writer.run,

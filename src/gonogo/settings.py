@@ -12,191 +12,36 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from gonogo.errors import ToolError
 from gonogo.model import Launch
+from gonogo.tables import Dns, FromEnv, Http, Load, Smoke, Table, Tls, Websocket
+from gonogo.tables_release import Backup, Database, Deploy, Rollback
 
 Kind = Literal["production", "staging", "disposable"]
-
-
-def _absolute(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError(f"{path!r} must begin with a slash")
-    return path
-
-
-class Table(BaseModel):
-    """One table of launch.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Record(Table):
-    """One DNS record set that must be served."""
-
-    name: str = Field(min_length=1)
-    type: Literal["A", "AAAA", "CNAME", "CAA", "MX", "NS", "TXT"]
-    values: tuple[str, ...] = Field(min_length=1, strict=False)
-
-
-class Dns(Table):
-    """What the zone must say."""
-
-    records: tuple[Record, ...] = Field(min_length=1, strict=False)
-    max_ttl_s: int = Field(default=300, gt=0)
-    """Longest time to live, in seconds: an address change must reach users within the 5 to 10 minutes
-    that the playbook gives a rollback."""
-    timeout_s: float = Field(default=5.0, gt=0, le=60)
-
-
-class Tls(Table):
-    """What the certificate and the handshake must be."""
-
-    min_days: int = Field(default=21, ge=0)
-    protocols: tuple[Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"], ...] = Field(
-        default=("TLSv1.2", "TLSv1.3"), min_length=1, strict=False
-    )
-    """Versions that may be accepted (RFC 8996 retired TLS 1.0 and 1.1)."""
-    min_rsa_bits: int = Field(default=2048, ge=1024)
-    timeout_s: float = Field(default=5.0, gt=0, le=60)
-
-
-class Http(Table):
-    """Where health and statistics are, and what they must say."""
-
-    health: str = "/api/health"
-    health_expect: dict[str, Any] = Field(default={"status": "healthy"}, min_length=1)
-    """Dotted paths of the JSON answer and their values; with none of them any answer would do."""
-    database_stats: str = "/api/fleet/db-stats"
-    database_expect: dict[str, Any] = Field(default={"poolingEnabled": True}, min_length=1)
-    websocket_stats: str = "/api/fleet/ws-stats"
-    performance_stats: str = "/api/fleet/performance-stats"
-    p95_ms: float = Field(default=500.0, gt=0)
-    samples: int = Field(default=100, ge=1, le=10_000)
-    """Requests per endpoint; 59 can prove a p95 at 95 % confidence if none is slow, 100 if one is."""
-    max_pool_percent: float = Field(default=80.0, gt=0, le=100)
-    max_error_rate: float = Field(default=0.001, gt=0, lt=1)
-    timeout_s: float = Field(default=10.0, gt=0, le=120)
-    max_body_bytes: int = Field(default=5_000_000, gt=0)
-
-    @field_validator("health", "database_stats", "websocket_stats", "performance_stats")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _absolute(value)
-
-
-class Websocket(Table):
-    """The live channel."""
-
-    path: str = "/ws/positions"
-    connections: int = Field(default=3, ge=1, le=50)
-    first_message_s: float = Field(default=5.0, gt=0)
-    timeout_s: float = Field(default=10.0, gt=0, le=120)
-
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _absolute(value)
-
-
-class Database(Table):
-    """What must exist in the database."""
-
-    schema_name: str = Field(default="public", alias="schema")
-    tables: tuple[str, ...] = Field(min_length=1, strict=False)
-    indexes: tuple[str, ...] = Field(min_length=1, strict=False)
-    triggers: tuple[str, ...] = Field(min_length=1, strict=False)
-    timeout_s: float = Field(default=10.0, gt=0, le=120)
-
-    @field_validator("triggers")
-    @classmethod
-    def _qualified(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for trigger in value:
-            if trigger.count(".") != 1:
-                raise ValueError(f"{trigger!r} must be written as table.trigger")
-        return value
-
-
-class LoadRequest(Table):
-    """One kind of request of the load's mix."""
-
-    path: str
-    weight: int = Field(default=1, ge=1)
-
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _absolute(value)
-
-
-class Load(Table):
-    """How much load, and what it must find."""
-
-    rps: float = Field(default=75.0, gt=0, le=10_000)
-    """Requests per second that are offered; more than ``min_rps``, so that the target is not just met."""
-    min_rps: float = Field(default=50.0, gt=0)
-    duration_s: float = Field(default=42.0, gt=0, le=7200)
-    warmup_s: float = Field(default=3.0, ge=0, le=600)
-    p95_ms: float = Field(default=500.0, gt=0)
-    max_error_rate: float = Field(default=0.001, gt=0, lt=1)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    timeout_s: float = Field(default=10.0, gt=0, le=120)
-    requests: tuple[LoadRequest, ...] = Field(
-        default=(LoadRequest(path="/api/health"),), min_length=1, strict=False
-    )
-
-    @model_validator(mode="after")
-    def _offered(self) -> Self:
-        if self.rps <= self.min_rps:
-            raise ValueError(f"rps = {self.rps} can't prove more than min_rps = {self.min_rps}; raise rps")
-        return self
-
-
-class ConsoleNoise(Table):
-    """Console output that is known and accepted, with the reason."""
-
-    pattern: str = Field(min_length=1)
-    reason: str = Field(min_length=1)
-
-
-class Smoke(Table):
-    """What the user's pages are."""
-
-    dashboard: str = "/fleet/dashboard"
-    vehicles: str = "/api/fleet/vehicles"
-    min_vehicles: int = Field(default=1, ge=1)
-    load_s: float = Field(default=5.0, gt=0)
-    allow_console: tuple[ConsoleNoise, ...] = Field(default=(), strict=False)
-    timeout_s: float = Field(default=15.0, gt=0, le=300)
-
-    @field_validator("dashboard", "vehicles")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _absolute(value)
-
-
-class FromEnv(Table):
-    """A value that stands in an environment variable."""
-
-    env: str = Field(min_length=1)
 
 
 class TargetSettings(Table):
     """One ``[targets.NAME]``."""
 
     kind: Kind
+    like: str | None = None
+    """Another target, whose tables serve where this one has none of its own."""
     base_url: str | None = None
     database_url: str | FromEnv | None = None
     ca_file: str | None = None
     resolver: str | None = None
-    address: dict[str, str] = {}
+    address: dict[str, str] = Field(default={})
     staging: str | None = None
     dns: Dns | None = None
     tls: Tls | None = None
     http: Http | None = None
     websocket: Websocket | None = None
     database: Database | None = None
+    backup: Backup | None = None
+    deploy: Deploy | None = None
+    rollback: Rollback | None = None
     load: Load | None = None
     smoke: Smoke | None = None
 
@@ -245,7 +90,8 @@ class TargetSettings(Table):
 
     def for_digest(self) -> dict[str, Any]:
         """All settings as plain data; of the database's address the place, without user and password."""
-        plain = self.model_dump(mode="json", exclude={"database_url"})
+        elsewhere = {"database": {"scratch_url", "pg_bin"}}  # about our own tools, not about the target
+        plain = self.model_dump(mode="json", exclude={"database_url": True, "like": True, **elsewhere})
         if isinstance(self.database_url, FromEnv):
             plain["database_url"] = f"${self.database_url.env}"
         elif self.database_url:
@@ -259,15 +105,23 @@ class TargetSettings(Table):
         Raises:
             ToolError: the environment variable is not set.
         """
-        if not isinstance(self.database_url, FromEnv):
-            return self.database_url
-        value = os.environ.get(self.database_url.env)
-        if not value:
-            raise ToolError(
-                f"launch.toml: database_url is read from {self.database_url.env}, which is not set; "
-                "export that environment variable"
-            )
-        return value
+        return value_of(self.database_url, "database_url")
+
+
+def value_of(setting: str | FromEnv | None, key: str) -> str | None:
+    """A value that launch.toml holds itself, or leaves to an environment variable.
+
+    Raises:
+        ToolError: the environment variable is not set.
+    """
+    if not isinstance(setting, FromEnv):
+        return setting
+    value = os.environ.get(setting.env)
+    if not value:
+        raise ToolError(
+            f"launch.toml: {key} is read from {setting.env}, which is not set; export that environment variable"
+        )
+    return value
 
 
 class LaunchTable(Table):
@@ -304,21 +158,52 @@ class LaunchFile(Table):
 
     launch: LaunchTable
     targets: dict[str, TargetSettings] = Field(min_length=1)
-    people: dict[str, Person] = {}
+    people: dict[str, Person] = Field(default={})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        """Give each target the tables of the one that it is like."""
+        targets = raw.get("targets") if isinstance(raw, dict) else None
+        if not isinstance(targets, dict):
+            return raw
+        return {**raw, "targets": {name: _filled(name, target, targets) for name, target in targets.items()}}
 
     @model_validator(mode="after")
     def _companions(self) -> Self:
         for name, target in self.targets.items():
-            if target.staging is not None and target.staging not in self.targets:
+            if target.staging is None:
+                continue
+            able = [n for n, t in self.targets.items() if n != name and t.kind != "production"]
+            if target.staging not in able:
                 raise ValueError(
-                    f"targets.{name}.staging names {target.staging!r}, which is no target; "
-                    f"the file has {', '.join(self.targets)}"
+                    f"targets.{name}.staging names {target.staging!r}; allowed is another target that is no "
+                    f"production: {', '.join(able) or 'the file has none'}"
                 )
         return self
 
     def as_launch(self) -> Launch:
         """What is launched."""
         return Launch(self.launch.project, self.launch.version, self.launch.at)
+
+
+_TABLES = (
+    "dns", "tls", "http", "websocket", "database", "backup", "deploy", "rollback", "load", "smoke",
+)  # fmt: skip
+
+
+def _filled(name: str, target: Any, targets: dict[str, Any]) -> Any:
+    like = target.get("like") if isinstance(target, dict) else None
+    if not isinstance(like, str):
+        return target
+    model = targets.get(like)
+    if not isinstance(model, dict) or like == name or "like" in model:
+        others = ", ".join(n for n, t in targets.items() if n != name and isinstance(t, dict) and "like" not in t)
+        raise ValueError(
+            f"targets.{name}.like names {like!r}; allowed is a target that is itself like no other: "
+            f"{others or 'none'}"
+        )
+    return {**{key: model[key] for key in _TABLES if key in model}, **target}
 
 
 def split_host_port(text: str) -> tuple[str, int]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Mapping
+import string
+import sys
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gonogo.errors import TargetError, ToolError
-from gonogo.settings import Http, TargetSettings, split_host_port
+from gonogo.processes import CommandFacts, run_command
+from gonogo.settings import TargetSettings, split_host_port, value_of
+from gonogo.tables import Http
+from gonogo.tables_release import commit_hash
 
 if TYPE_CHECKING:
     from gonogo.probes.http import HttpProbe
@@ -19,12 +25,35 @@ if TYPE_CHECKING:
 class Target:
     """One target of launch.toml, with what was found out at run time (strictly read-only for gates)."""
 
-    def __init__(self, name: str, settings: TargetSettings, provided: Mapping[str, str], version: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: TargetSettings,
+        provided: Mapping[str, str],
+        version: str,
+        *,
+        root: Path | None = None,
+        reports: Path | None = None,
+        armed: Sequence[str] = (),
+    ) -> None:
         """Join the file's settings with what brought the target up.
+
+        Args:
+            name: its name in launch.toml.
+            settings: its tables.
+            provided: what is known only at run time; see ``pytest_gonogo_provide_target``.
+            version: release to be launched.
+            root: folder of the plan; the current one if ``None``.
+            reports: folder of the reports; ``reports`` in the plan's if ``None``.
+            armed: what may be done to a target that is not disposable.
 
         Raises:
             ToolError: nothing says where the target is.
         """
+        self.root = root or Path.cwd()
+        self.reports = reports or self.root / "reports"
+        self._provided = provided
+        self._armed = frozenset(armed)
         self.name = name
         self.kind = settings.kind
         self.version = version
@@ -73,12 +102,94 @@ class Target:
             raise ToolError(f"launch.toml: [targets.{self.name}.{table}] is missing; add it, or scope the box out")
         return found
 
+    def has(self, table: str) -> bool:
+        """Whether launch.toml describes this domain of the target."""
+        return getattr(self._settings, table, None) is not None
+
     def source(self, key: str) -> str:
         """Where a bound comes from, e.g. ``launch.toml: tls.min_days``, or the default of the playbook."""
         table, _, field = key.partition(".")
         model = getattr(self._settings, table, None)
         written = model is not None and field.partition(".")[0] in model.model_fields_set
         return f"launch.toml: {key}" if written else f"default: {key}"
+
+    @property
+    def scratch_url(self) -> str | None:
+        """Superuser's connection URL of the scratch server that launch.toml names; contains the password.
+
+        Raises:
+            ToolError: an environment variable is not set.
+        """
+        database = self._settings.database
+        return value_of(database.scratch_url, "database.scratch_url") if database else None
+
+    @property
+    def commit(self) -> str:
+        """Commit that must run, in lower case.
+
+        Raises:
+            ToolError: launch.toml does not say, or what it says is no commit.
+        """
+        deploy = self._settings.deploy
+        written = value_of(deploy.commit, "deploy.commit") if deploy else None
+        text = written or self._provided.get("commit")
+        if not text:
+            raise ToolError(
+                f"launch.toml: targets.{self.name}.deploy.commit is missing; name the commit of release "
+                f'{self.version}, or a variable: {{ env = "GITHUB_SHA" }}'
+            )
+        try:
+            return commit_hash(text)
+        except ValueError as error:
+            raise ToolError(f"launch.toml: targets.{self.name}.deploy.commit: {error}") from None
+
+    def armed(self, what: str) -> bool:
+        """Whether ``what`` may be done to this target: it is disposable, or ``--gonogo-arm`` names it."""
+        return self.kind == "disposable" or what in self._armed
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of the team's commands: ours, and what the target's provider adds."""
+        added = {k.removeprefix("env."): v for k, v in self._provided.items() if k.startswith("env.")}
+        return {**os.environ, **added}
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        timeout_s: float,
+        environment: Mapping[str, str] | None = None,
+        answers: Sequence[tuple[str, str]] = (),
+    ) -> CommandFacts:
+        """Run a command of the team's in the plan's folder.
+
+        Args:
+            command: program and arguments; ``{python}`` stands for this interpreter.
+            timeout_s: limit in seconds, after which it is ended with everything it started.
+            environment: its variables on top of :attr:`environment`, of which libpq's are then left out: a
+                ``PGSERVICE`` of ours would lead the command to another database than the one it is given.
+            answers: prompts and what is typed at them.
+
+        Raises:
+            ToolError: the program can't be started.
+        """
+        filled = [part.replace("{python}", sys.executable) for part in command]
+        inherited = self.environment
+        if environment is not None:
+            inherited = {name: value for name, value in inherited.items() if not name.startswith("PG")}
+        whole = {**inherited, **(environment or {})}
+        return run_command(filled, timeout_s=timeout_s, environment=whole, cwd=self.root, answers=answers)
+
+    def files(self, pattern: str) -> list[Path]:
+        """Files that match a pattern with wildcards and ``$NAME``, relative to the plan's folder, newest last.
+
+        Raises:
+            ToolError: the pattern names a variable that is not set.
+        """
+        path = Path(_expanded(pattern, self.environment)).expanduser()
+        anchor = Path(path.anchor) if path.is_absolute() else self.root
+        found = anchor.glob(str(path.relative_to(path.anchor) if path.is_absolute() else path))
+        return sorted((p for p in found if p.exists()), key=lambda p: (p.stat().st_mtime_ns, p.name))
 
     def url(self, path: str) -> str:
         """Absolute address of a path of the target."""
@@ -141,6 +252,13 @@ class Target:
         if not found:
             raise TargetError(f"{host} has no address (neither A nor AAAA record)")
         return found
+
+
+def _expanded(pattern: str, environment: Mapping[str, str]) -> str:
+    try:
+        return string.Template(pattern).substitute(environment)
+    except (KeyError, ValueError) as error:
+        raise ToolError(f"launch.toml: {pattern!r} names a variable that is not set ({error}); export it") from None
 
 
 def _system_addresses(host: str) -> list[str]:

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from gonogo.errors import ToolError
+from gonogo.options import reports_folder
+from gonogo.scratching import hide_password, open_scratch, secrets_in
 
 if TYPE_CHECKING:
     import pytest
 
     from gonogo.ledger import RunWriter
     from gonogo.loading import LoadedPlan
+    from gonogo.scratch import Scratch
     from gonogo.settings import TargetSettings
     from gonogo.target import Target
 
@@ -34,6 +36,9 @@ class Targets:
         self._faults = faults
         self._stack = ExitStack()
         self._known: dict[str | None, Target | Exception] = {}
+        self._scratch: dict[str | None, Scratch | Exception] = {}
+        self.planned: frozenset[tuple[str | None, str]] = frozenset()
+        """Companion and id of each gate that this session runs."""
 
     def get(self, on: str | None = None) -> Target:
         """The target, or the companion that a box sends its gates to.
@@ -50,6 +55,28 @@ class Targets:
         if isinstance(found, Exception):
             raise found
         return found
+
+    def scratch(self, on: str | None = None) -> Scratch:
+        """A server for scratch databases, of the version of the target's.
+
+        Raises:
+            ToolError: there is none and none can be started.
+            TargetError: the target's own server does not say its version.
+        """
+        if on not in self._scratch:
+            target = self.get(on)
+            try:
+                self._scratch[on] = open_scratch(self._config, self._stack, target, self._writer.redact)
+            except Exception as error:  # noqa: BLE001 - raised below, now and for each gate that follows
+                self._scratch[on] = error
+        found = self._scratch[on]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def companions(self) -> list[str | None]:
+        """Those that this session's gates look at: the target itself is ``None``."""
+        return sorted({on for on, _ in self.planned}, key=str)
 
     def close(self) -> None:
         """Close connections and stop what was brought up."""
@@ -70,37 +97,44 @@ class Targets:
                 "launch.toml is missing, so there is no target; create it with [launch] and [targets.NAME]"
             )
         name, settings = described
-        provided = {} if settings.base_url else self._provided(name)
-        self._hide_secrets(provided.get("database_url") or _known_address(settings))
+        provided = {} if settings.base_url else self._provided(name, on)
+        hide_password(self._writer.redact, provided.get("database_url") or _known_address(settings))
         if settings.ca_file:  # relative to the plan's folder, wherever pytest was started
             settings = settings.model_copy(update={"ca_file": str(self._loaded.root / settings.ca_file)})
-        target = Target(name, settings, provided, self._loaded.plan.launch.version)
+        armed = () if on else self._config.getoption("gonogo_arm")
+        target = Target(
+            name,
+            settings,
+            provided,
+            self._loaded.plan.launch.version,
+            root=self._loaded.root,
+            reports=reports_folder(self._config),
+            armed=armed,
+        )
+        for secret in secrets_in(target.environment):
+            self._writer.redact.add(secret)
         self._stack.callback(target.close)
         return target
 
-    def _provided(self, name: str) -> Mapping[str, str]:
+    def _provided(self, name: str, on: str | None) -> Mapping[str, str]:
+        gates = tuple(sorted(gate for companion, gate in self.planned if companion == on))
         provider = self._config.hook.pytest_gonogo_provide_target(
-            config=self._config, target=name, faults=self._faults
+            config=self._config, target=name, faults=self._faults, gates=gates
         )
         if provider is None:
             return {}
         provided: Mapping[str, str] = self._stack.enter_context(provider)
         if provided.get("logs"):
-            self._stack.callback(self._keep_logs, Path(provided["logs"]))
+            self._stack.callback(self._keep_logs, Path(provided["logs"]), f"{on}-" if on else "")
         return provided
 
-    def _hide_secrets(self, database_url: str | None) -> None:
-        password = urlsplit(database_url).password if database_url else None
-        for secret in (password, unquote(password) if password else None):
-            self._writer.redact.add(secret)
-
-    def _keep_logs(self, folder: Path) -> None:
+    def _keep_logs(self, folder: Path, prefix: str) -> None:
         """Copy the target's own logs beside the run's evidence, before the target is gone."""
         kept = self._writer.evidence_folder / "target-logs"
         kept.mkdir(exist_ok=True)
         for log in sorted(folder.glob("*")):
             if log.is_file():
-                (kept / log.name).write_bytes(self._writer.redact.data(log.read_bytes()[-_LOG_LIMIT:]))
+                (kept / (prefix + log.name)).write_bytes(self._writer.redact.data(log.read_bytes()[-_LOG_LIMIT:]))
 
 
 def _known_address(settings: TargetSettings) -> str | None:

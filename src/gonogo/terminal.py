@@ -69,7 +69,7 @@ class Progress:
             write.ensure_newline()
         on = f" on {result.ask.on}" if result.ask.on else ""
         write.write(f"  {result.outcome:<12}", **_COLOURS.get(result.outcome, {"yellow": True}))
-        write.write(f" {result.ask.gate + on:<24} {result.duration_s:7.2f} s  {result.title}\n")
+        write.write(f" {result.ask.gate + on:<28} {result.duration_s:7.2f} s  {result.title}\n")
         if self._verbose:
             for taken in result.measurements:
                 write.write(f"{'':15}{self._redact(taken.sentence)}\n", light=True)

@@ -1,0 +1,109 @@
+"""Calls a real gate on a real target without a pytest session: one gate, one fault, a fraction of a second."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gate_runs import ROOT
+from gonogo.bounds import Bound, measurement
+from gonogo.errors import InconclusiveError, TargetError, ToolError
+from gonogo.model import Measurement, Outcome
+from gonogo.pgtools import clients_for, find_programs
+from gonogo.scratch import Scratch, look_at
+from gonogo.settings import LaunchFile
+from gonogo.target import Target
+from gonogo.verdict import outcome_of
+from postgres_server import PostgresServer
+
+
+@dataclass
+class Called:
+    """What one gate found."""
+
+    outcome: Outcome = Outcome.ERROR
+    reason: str = ""
+    measurements: list[Measurement] = field(default_factory=list)
+    evidence: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def bad(self) -> dict[str, Any]:
+        """Name and value of each measurement that does not hold."""
+        return {taken.name: taken.actual for taken in self.measurements if taken.ok is not True}
+
+    def __getitem__(self, name: str) -> Measurement:
+        """The one measurement whose name contains this."""
+        found = [taken for taken in self.measurements if name in taken.name]
+        assert len(found) == 1, (name, [taken.name for taken in self.measurements])
+        return found[0]
+
+
+class _Evidence:
+    """The fixture ``evidence``, in memory."""
+
+    def __init__(self, kept: dict[str, bytes]) -> None:
+        self._kept = kept
+
+    def bytes(self, name: str, data: bytes) -> None:
+        self._kept[name] = data
+
+    def text(self, name: str, text: str) -> None:
+        self.bytes(name, text.encode())
+
+    def json(self, name: str, value: Any) -> None:
+        self.text(name, json.dumps(value, indent=2, default=str))
+
+
+def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
+    """Run one gate's body and judge it as the plugin does; ``fixtures`` are those beside target, measure, evidence."""
+    called = Called()
+
+    def measure(name: str, actual: Any, bound: Bound, *, unit: str = "", n: int = 1) -> Measurement:
+        called.measurements.append(measurement(name, actual, bound, unit=unit, n=n))
+        return called.measurements[-1]
+
+    given = {"target": target, "measure": measure, "evidence": _Evidence(called.evidence), **fixtures}
+    try:
+        gate(**{name: given[name] for name in inspect.signature(gate).parameters})
+    except (TargetError, ToolError, InconclusiveError) as error:
+        outcomes = {TargetError: Outcome.FAIL, ToolError: Outcome.ERROR, InconclusiveError: Outcome.INCONCLUSIVE}
+        called.outcome, called.reason = outcomes[type(error)], str(error)
+    else:
+        called.outcome, called.reason = outcome_of(called.measurements)
+    return called
+
+
+def target_at(
+    info: dict[str, Any], *, root: Path = ROOT, name: str = "rehearsal", **tables: dict[str, Any] | None
+) -> Target:
+    """The target of launch.toml at the addresses that ``python -m fleetboard up --json`` told.
+
+    Args:
+        info: the line of JSON, read.
+        root: folder of the plan.
+        name: which target.
+        tables: keys that differ from the file's, by table; a key or a table that is ``None`` is left out.
+    """
+    raw = tomllib.loads((ROOT / "launch.toml").read_text(encoding="utf-8"))
+    described = raw["targets"][name]
+    for table, keys in tables.items():
+        if keys is None:
+            described.pop(table, None)
+            continue
+        merged = {**described.get(table, {}), **keys}
+        described[table] = {key: value for key, value in merged.items() if value is not None}
+    launch = LaunchFile.model_validate(raw)
+    provided = {key: value for key, value in info.items() if isinstance(value, str)}
+    provided |= {f"env.{key}": value for key, value in info.get("env", {}).items()}
+    return Target(name, launch.targets[name], provided, launch.launch.version, root=root)
+
+
+def scratch_for(target: Target, server: PostgresServer) -> Scratch:
+    """A scratch server for a target's gates: the one that self-tests share."""
+    origin = look_at(target.database_url, 10.0)
+    return Scratch(server.admin_url, origin.major, origin.roles, clients_for(origin.major, find_programs()))
