@@ -18,8 +18,17 @@ from gonogo.options import fault_names
 EMBEDDED = ("rehearsal", "rehearsal-staging")
 """The target and its staging companion: two instances of the same application, each with everything of its own."""
 RELEASE_BEFORE = "0.9.0"
-BEFORE_DEPLOYMENT = {"database.migrations-tested", "deploy.dry-run", "deploy.run"}
-"""Gates that begin with the earlier release."""
+DEPLOYS = "deploy.run"
+BEFORE_DEPLOYMENT = {"database.migrations-tested", "deploy.dry-run"}
+"""Gates that are about what a deployment is going to do."""
+AFTER_DEPLOYMENT = {
+    "database.indexes",
+    "database.schema",
+    "database.tables",
+    "database.triggers",
+    "release.deployed",
+}
+"""Gates that find the new release, or are red."""
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 20.0
 
@@ -52,7 +61,7 @@ def pytest_gonogo_provide_scratch(programs: str) -> AbstractContextManager[str]:
 @contextmanager
 def _embedded(faults: tuple[str, ...], gates: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
     command = ["up", "--json"]
-    if BEFORE_DEPLOYMENT.intersection(gates):
+    if DEPLOYS in gates or (BEFORE_DEPLOYMENT.intersection(gates) and not AFTER_DEPLOYMENT.intersection(gates)):
         command += ["--release", RELEASE_BEFORE]
     if faults:
         command += ["--fault", ",".join(faults)]

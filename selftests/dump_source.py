@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psycopg
 
+from gonogo.pgsession import libpq_environment
 from gonogo.probes.dump import (
     DumpFacts,
     RestoreFacts,
     inspect_dump,
-    libpq_environment,
     make_dump,
     restore_dump,
 )

@@ -154,24 +154,35 @@ def test_an_empty_database_is_never_green(
         against_nothing = call(SCHEMA_GATES[gate], nothing, scratch=scratch)
 
     assert against_release.outcome is Outcome.FAIL
-    assert against_nothing.outcome is Outcome.INCONCLUSIVE, reasons(against_nothing)
+    assert against_nothing.outcome is Outcome.ERROR, reasons(against_nothing)
 
 
 @pytest.mark.parametrize(
-    ("command", "words"),
+    ("command", "told"),
     [
-        (["sh", "-c", "echo one; echo 'psql:0001.sql:3: ERROR:  relation exists'"], "status 0 after a statement"),
-        (["sh", "-c", "echo broken; exit 3"], "ended with status 3 .*broken"),
-        (["no-such-program"], "no-such-program"),
-        (["sleep", "30"], "did not end within 0.2 s"),
+        (
+            ["sh", "-c", "echo 'psql:0001.sql:3: ERROR:  relation exists'; echo CREATE TABLE"],
+            (Outcome.FAIL, "status 0 after a statement .* said: psql:0001.sql:3: ERROR:  relation exists$"),
+        ),
+        (["sh", "-c", "echo broken; exit 3"], (Outcome.FAIL, "ended with status 3 .*broken")),
+        (["no-such-program"], (Outcome.ERROR, "no-such-program")),
+        (["sleep", "30"], (Outcome.FAIL, "did not end within 0.2 s")),
+        (
+            ["true"],
+            (
+                Outcome.ERROR,
+                r"true \(launch.toml: database.migrate\) .*made nothing in schema public .*\$DATABASE_URL",
+            ),
+        ),
     ],
 )
-def test_migrations_that_fail_on_an_empty_database_are_an_error(
-    command: list[str], words: str, postgres: PostgresServer, golden: str, scratch: Scratch
+def test_migrations_that_fail_on_an_empty_database_are_told(
+    command: list[str], told: tuple[Outcome, str], postgres: PostgresServer, golden: str, scratch: Scratch
 ) -> None:
+    outcome, words = told
     called = call(gates.test_schema, at(postgres.url(golden), migrate=command, migrate_s=0.2), scratch=scratch)
 
-    assert called.outcome is Outcome.ERROR
+    assert called.outcome is outcome
     assert re.search(words, called.reason), called.reason
 
 
@@ -203,7 +214,72 @@ def test_capacity_of_a_quiet_server_is_green(postgres: PostgresServer, golden: s
     assert called["connections in use"].n == 5
     assert 0 < called["disk in use"].actual < 80
     assert 0 < called["transaction numbers"].actual < 1
-    assert called["pools of fleet_app"].actual == pytest.approx(100 * 20 / 47)
+    assert 100 * 20 / 47 < called["full pools of fleet_app"].actual < 80  # and those of others
+
+
+@pytest.mark.parametrize("gate", SCHEMA_GATES)
+def test_what_ignores_everything_is_never_green(
+    gate: str, postgres: PostgresServer, golden: str, scratch: Scratch
+) -> None:
+    with broken(postgres, golden, "missing-index") as url:
+        called = call(SCHEMA_GATES[gate], at(url, ignore=["*"]), scratch=scratch)
+
+    assert called.outcome is Outcome.INCONCLUSIVE, reasons(called)
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("ALTER TABLE loads ENABLE ROW LEVEL SECURITY", "table loads: row security on, expected off"),
+        ("CREATE POLICY none ON loads USING (false)", "policy loads.none: not expected"),
+        ("CREATE RULE lose AS ON INSERT TO loads DO INSTEAD NOTHING", "rule loads.lose: not expected"),
+        ("ALTER TABLE loads REPLICA IDENTITY NOTHING", "table loads: replica identity NOTHING, expected none"),
+    ],
+)
+def test_what_hides_or_swallows_rows_is_told(
+    statement: str, told: str, postgres: PostgresServer, golden: str, scratch: Scratch
+) -> None:
+    with postgres.database(golden) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+        called = {
+            gate: call(SCHEMA_GATES[gate], at(url), scratch=scratch)
+            for gate in ("database.schema", "database.tables")
+        }
+
+    assert {gate: list(one.bad.values()) for gate, one in called.items()} == {gate: [[told]] for gate in called}
+
+
+def test_a_pool_whose_role_does_not_exist_is_an_error(postgres: PostgresServer, golden: str) -> None:
+    called = call(gates.test_capacity, at(postgres.url(golden), pool_role="fleet_ap"))
+
+    assert called.outcome is Outcome.ERROR, reasons(called)
+    assert "no role fleet_ap" in called.reason
+    assert "database.pool_role" in called.reason
+
+
+def test_a_pool_that_its_role_or_database_would_stop_is_told(postgres: PostgresServer, golden: str) -> None:
+    with broken(postgres, golden) as url, psycopg.connect(postgres.admin_url, autocommit=True) as admin:
+        name = url.partition("?")[0].rpartition("/")[2]
+        admin.execute("ALTER ROLE fleet_app CONNECTION LIMIT 19")
+        admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 20".encode())
+        try:
+            called = call(gates.test_capacity, at(url))
+        finally:
+            admin.execute("ALTER ROLE fleet_app CONNECTION LIMIT -1")
+
+    assert called.bad == {"connection limit of role fleet_app": 19}, reasons(called)
+    assert called[f"connection limit of database {name}"].ok is True
+
+
+def test_pools_that_leave_no_room_beside_others_are_told(postgres: PostgresServer, golden: str) -> None:
+    with broken(postgres, golden) as url, contextlib.ExitStack() as held:
+        for _ in range(10):
+            held.enter_context(psycopg.connect(looking(url), autocommit=True))
+        called = call(gates.test_capacity, at(url, pool_size=30))
+
+    assert list(called.bad) == ["connections with full pools of fleet_app"], reasons(called)
+    assert called["connections in use"].actual < 40
 
 
 def test_connections_that_run_out_are_told(postgres: PostgresServer, golden: str) -> None:

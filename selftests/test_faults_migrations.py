@@ -105,6 +105,21 @@ def test_the_evidence_names_every_command_and_lock(old: Source) -> None:
     assert kept["a second run"]["migrations"] == []
 
 
+def test_a_history_that_tells_nothing_is_no_history(old: Source) -> None:
+    """Or nothing would seem pending, and the way back would never be tried."""
+    called = old.call(history="schema_migration.name")
+
+    assert called.outcome is Outcome.ERROR, called.bad
+    assert "public.schema_migration.name (launch.toml: database.history)" in called.reason
+
+
+def test_what_ignores_everything_is_never_green(old: Source) -> None:
+    called = old.call(ignore=["*"])
+
+    assert called.outcome is Outcome.INCONCLUSIVE, called.bad
+    assert called["differences to the release's schema"].n == 0
+
+
 def test_nothing_pending(new: Source) -> None:
     called = new.call()
 

@@ -127,7 +127,7 @@ def test_no_backup_says_what_to_run(bench: Bench) -> None:
 
     assert restored.outcome is Outcome.FAIL
     assert restored.reason == (
-        "there is no backup of rehearsal in the folder reports/backups; run the gate backup.created first"
+        "there is no backup of rehearsal in the folder reports/backups; a backup job, or the gate backup.created, makes one"
     )
     bench.backup = {"files": "out/*.dump"}
     assert "in backup.files = 'out/*.dump'" in bench.created().reason

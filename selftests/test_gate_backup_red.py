@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ CASES = (
         "job-fails",
         lambda b: b.job(after="exit 1"),
         ("exit status of the backup job",),
-        words="exit status of the backup job: 1",
+        words="exit status of the backup job, which said at last: backup to out/",
     ),
     Case(
         "job-says-error-and-ends-with-0",
@@ -166,3 +167,78 @@ def test_a_dump_of_a_copy_with_a_defect_restores_to_something_else(
     assert len(found) == len(expected), found
     assert all(line.startswith(start) for line, start in zip(found, expected, strict=True)), found
     assert expected[0] in restored.reason
+
+
+def test_rows_of_which_none_are_compared_prove_nothing(bench: Bench) -> None:
+    bench.backup["volatile"] = ["vehicles", "loads", "heartbeats", "empty"]
+    assert bench.created().outcome is Outcome.PASS
+    for record in bench.own[0].parent.glob("*.json"):
+        record.unlink()
+
+    restored = bench.restored()
+
+    assert restored.outcome is Outcome.INCONCLUSIVE
+    assert list(restored.bad) == [restored["another number of rows"].name]
+
+
+def test_a_dump_that_is_too_small_stays_so_and_drives_no_good_one_out(bench: Bench) -> None:
+    assert bench.created().outcome is Outcome.PASS
+    [good] = bench.own
+    bench.run("truncate vehicles cascade", "drop table heartbeats, empty, loads, vehicles", "create table small ()")
+
+    again = [bench.created() for _ in range(4)]
+
+    assert [called.outcome for called in again] == [Outcome.FAIL] * 4
+    assert again[-1]["size against the median"].n == 1
+    assert good.exists()
+
+
+def test_a_link_to_the_dump_is_no_earlier_dump(bench: Bench) -> None:
+    bench.job(after="cd out && ln -sf $(basename $OUT) latest.dump")
+
+    created = bench.created()
+
+    assert created.outcome is Outcome.PASS, created.reason
+    assert not [taken for taken in created.measurements if "median" in taken.name]
+
+
+def test_a_dump_of_one_schema_lacks_the_others_and_the_large_objects(bench: Bench) -> None:
+    bench.run("create schema billing", "create table billing.invoices (id int)", "select lo_from_bytea(0, 'x')")
+    assert bench.created().outcome is Outcome.PASS
+    bench.job(dump="-Fc --schema=public")
+
+    created = bench.created()
+
+    assert created.bad == {
+        "tables of other schemas that are not in it, or without their rows": ["billing.invoices"],
+        "the large objects are in it": False,
+    }
+    for form in ("-Fp", "-Ft"):
+        bench.job(dump=form)
+        created = bench.created()
+        assert created["large objects"].ok, created.reason
+        assert created["other schemas"].ok
+
+
+def test_a_record_that_is_none_is_passed_over(bench: Bench) -> None:
+    assert bench.created().outcome is Outcome.PASS
+    [record] = bench.own[0].parent.glob("*.json")
+    record.write_text(
+        record.read_text().replace('"before": {', '"before": {"tables": [], "x": {').replace("[]", "[1]")
+    )
+    record.with_name("other.json").write_text('{"before": {"tables": []}, "after": {}}')
+
+    assert bench.restored().outcome is Outcome.PASS
+
+
+def test_a_dump_made_in_another_zone_says_which_time_counted(bench: Bench) -> None:
+    bench.job()
+    script = bench.root / "job.sh"
+    script.write_text(script.read_text().replace("set -e", "set -e; export TZ=UTC+3", 1))  # as a container may have
+
+    created = bench.created()
+
+    assert created.outcome is Outcome.FAIL
+    assert [name.partition(" (the file is of")[0] for name in created.bad] == [
+        f"age by the time inside it, which names no zone and is taken as {time.tzname[0]}"
+    ]

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg import sql
 
 import servers
 from fleetboard import processes
@@ -81,6 +82,29 @@ def test_a_transaction_and_who_sits_idle_in_it_are_seen(url: str) -> None:
         assert one.transaction_s
         assert one.transaction_s >= 0.3
     assert "no-business-of-ours" not in str(dataclasses.asdict(facts))
+
+
+def test_the_limits_of_a_pools_role_and_of_its_database(url: str) -> None:
+    name = urlsplit(url).path.strip("/")
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE test_pool CONNECTION LIMIT 4")
+        admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 40".encode())
+        try:
+            found = {
+                role: look_at_capacity(url, pool_role=role, over_s=0.1)
+                for role in ("test_pool", "postgres", "nobody")
+            }
+        finally:
+            admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1".encode())
+            admin.execute("DROP ROLE test_pool")
+
+    assert found["test_pool"].pool_limits == {"role test_pool": 4, f"database {name}": 40}
+    assert found["postgres"].pool_limits == {}  # superusers are free of limits
+    assert {role: one.pool_exists for role, one in found.items()} == {
+        "test_pool": True,
+        "postgres": True,
+        "nobody": False,
+    }
 
 
 def test_our_own_session_is_no_transaction_of_the_targets(url: str) -> None:
@@ -240,3 +264,42 @@ def test_a_replica_that_stands_still_falls_behind(standby: tuple[str, str]) -> N
         paused.execute("SELECT pg_wal_replay_resume()")
         (free,) = look(primary, catch_up_s=15.0).replicas
         assert free.stuck_s is None
+
+
+def test_an_archive_of_the_log_is_no_replica(standby: tuple[str, str], postgres: PostgresServer) -> None:
+    """It applies nothing, so its lag would be unknown for ever."""
+    primary, _ = standby
+    folder = Path(tempfile.mkdtemp(prefix="gonogo-archive-"))
+    processes.give_away(folder)
+    address = urlsplit(primary)
+    source = f"host=127.0.0.1 port={address.port} user={address.username} sslmode=require"
+    environment = {"HOME": str(folder), "LC_ALL": "C.UTF-8", "PGPASSWORD": address.password or ""}
+    command = [str(postgres.bin / "pg_receivewal"), "-D", str(folder), "-d", source, "--synchronous"]
+    child = processes.spawn("archive", command, folder / "log", unprivileged=True, env=environment)
+    try:
+        with psycopg.connect(primary, autocommit=True) as admin:
+            wait_until(
+                lambda: (
+                    admin.execute(
+                        "SELECT FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND flush_lsn IS NOT NULL"
+                    ).fetchone()
+                    is not None
+                )
+            )
+        assert [one.name for one in look(primary).replicas] == ["walreceiver"]
+    finally:
+        processes.stop_all([child])
+        shutil.rmtree(folder)
+
+
+def test_a_replica_that_lost_its_server_is_not_up_to_date(standby: tuple[str, str]) -> None:
+    """All that it received is replayed, and nothing comes any more."""
+    _, replica = standby
+    wait_until(lambda: look(replica).standby_lag_s == 0.0)
+    with psycopg.connect(replica, autocommit=True) as admin:
+        row = admin.execute("SHOW primary_conninfo").fetchone()
+        assert row
+        for address in ("", row[0]):
+            admin.execute(sql.SQL("ALTER SYSTEM SET primary_conninfo = {}").format(address))
+            admin.execute("SELECT pg_reload_conf()")
+            wait_until(lambda lost=not address: ((look(replica).standby_lag_s or 0) > 0) is lost)

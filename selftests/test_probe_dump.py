@@ -16,10 +16,10 @@ import pytest
 
 from dump_source import PROGRAM_S, dumped, filled_database, look, own_dump, restore
 from gonogo.errors import TargetError, ToolError
+from gonogo.pgsession import libpq_environment
 from gonogo.probes.dump import (
     error_lines,
     inspect_dump,
-    libpq_environment,
     major,
     make_dump,
     sha256_of,
@@ -50,6 +50,18 @@ def test_no_argument_tells_the_password(source: str, postgres: PostgresServer, t
 
     assert str(urlsplit(source).password) not in done.command
     assert "--format=custom" in done.command
+
+
+def test_a_service_of_our_environment_leads_nowhere_else(
+    source: str, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "services").write_text("[production]\nhost=another.invalid\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setenv("PGSERVICE", "production")
+
+    done = make_dump(source, tmp_path / "d", pg_dump=postgres.bin / "pg_dump", timeout_s=PROGRAM_S)
+
+    assert done.status == 0, done.output
 
 
 def test_what_an_archive_says(custom: Path, source: str, postgres: PostgresServer) -> None:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from dump_source import dumped, filled_database, look, own_dump, restore
-from gonogo.probes.dump import libpq_environment
+from gonogo.pgsession import libpq_environment
 from gonogo.probes.rows import count_rows
 from postgres_server import PostgresServer
 

@@ -286,3 +286,24 @@ def test_too_slow_is_said_within_the_limit(database_url: str) -> None:
         other.execute("lock table things in access exclusive mode")
         with pytest.raises(TargetError, match=r"statement timeout|did not answer within 1 s"):
             count_rows(database_url, timeout_s=1.0)
+
+
+def test_a_sequence_that_feeds_a_text_has_no_furthest_value(database_url: str) -> None:
+    run(
+        database_url,
+        "create table codes (code text primary key)",
+        "create sequence code_numbers owned by codes.code",
+        "insert into codes select 'C-' || nextval('code_numbers') from generate_series(1, 3)",
+    )
+
+    facts = count_rows(database_url)
+
+    assert (facts.sequences, facts.used) == ({"code_numbers": 3}, {})
+
+
+def test_tables_of_other_schemas_are_listed_apart(database_url: str) -> None:
+    run(database_url, "create table here (id int)", "create schema there", "create table there.too (id int)")
+
+    found = list_tables(database_url)
+
+    assert (found.tables, found.elsewhere, found.large_objects) == (("here",), ("there.too",), False)

@@ -128,6 +128,24 @@ def test_a_deployment_that_goes_through_is_green(team: Team) -> None:
     green(called)
     assert called["failed health requests"].n >= 2
     assert called["expected lines"].n == 8
+    assert "before the deployment" not in called["do not run 1.0.0"].name
+
+
+def test_a_release_that_ran_before_is_no_fault_and_is_said(team: Team) -> None:
+    called = call(gates.test_run, team.target(SAYS))
+
+    green(called)
+    assert called["do not run 1.0.0"].name.startswith("which ran everywhere before the deployment as well: ")
+    team.runs("1.0.0", commit="0badc0ffee00")
+    called = call(gates.test_run, team.target(f"{SAYS}; {team.becomes('1.0.0')}"))
+    green(called)
+    assert called["do not run 1.0.0"].name == "instances that do not run 1.0.0"
+
+
+def test_a_target_that_does_not_answer_yet_is_deployed_to(team: Team) -> None:
+    team.state.write_text("nonsense\n")
+    called = call(gates.test_run, team.target(f"{SAYS}; {team.becomes('1.0.0')}"))
+    assert not called["do not run 1.0.0"].actual
 
 
 def test_a_tick_is_no_exit_status(team: Team) -> None:

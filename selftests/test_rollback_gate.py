@@ -87,6 +87,13 @@ def test_a_target_that_never_answers_again(team: Team) -> None:
     assert down.outcome is Outcome.FAIL
 
 
+def test_a_rollback_to_the_release_itself_proves_nothing(team: Team) -> None:
+    called = call(rollback_gates.test_rehearsal, team.target(rollback={"version": "1.0.0"}), scratch=None)
+
+    assert called.outcome is Outcome.ERROR
+    assert "rollback.version is 1.0.0, the release to be launched itself" in called.reason
+
+
 def test_the_number_of_a_dump_is_its_place_from_the_newest(team: Team) -> None:
     for age_s, name in enumerate(("fleet-3-1.0.0", "fleet-2-0.9.0", "fleet-1-0.9.0")):
         file = team.folder / f"{name}.dump"

@@ -16,6 +16,7 @@ from gonogo.errors import ToolError
 from gonogo.pgtools import Programs, clients_for, find_programs, server_for
 from gonogo.processes import run_command
 from gonogo.scratch import Origin, Scratch, as_url, check, environment_for, look_at
+from gonogo.scratching import passwords_in, secrets_in
 from postgres_server import PostgresServer
 
 
@@ -139,5 +140,56 @@ def test_nothing_of_another_database_is_left_in_the_environment(monkeypatch: pyt
         "PGUSER": "u",
         "PGPASSWORD": "p w",
         "PGDATABASE": "d",
+        "PGCONNECT_TIMEOUT": "10",
+        "PGAPPNAME": "gonogo",
     }
     assert environment["DATABASE_URL"] == "postgresql://u:p%20w@h:1/d"
+
+
+def test_options_of_a_url_keep_their_blanks() -> None:
+    parts = {"host": "h", "dbname": "d", "options": "-c search_path=a+b"}
+    assert {k: str(v) for k, v in conninfo_to_dict(as_url(parts)).items()} == parts
+
+
+def test_a_url_without_a_password_keeps_the_one_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "ours")
+    monkeypatch.setenv("PGPASSFILE", "/ours")
+    monkeypatch.setenv("PGHOST", "another.example")
+    environment = environment_for("postgresql://u@h/d")
+    assert (environment["PGPASSWORD"], environment["PGPASSFILE"], environment["PGHOST"]) == ("ours", "/ours", "h")
+    assert environment_for("host=h passfile=/theirs")["PGPASSFILE"] == "/theirs"
+
+
+@pytest.mark.parametrize(
+    ("address", "password"),
+    [
+        ("postgresql://u:p%40ss+w%20rd@h/d", "p@ss+w rd"),
+        ("postgresql://u:p%40ss+w%20rd@h/d", "p%40ss+w%20rd"),
+        ("postgresql://u:pa#ss?w[rd@h:1,i:2/d", "pa#ss?w[rd"),
+        ("postgresql://u@h/d?sslmode=require&password=p%40ss", "p@ss"),
+        ("host=h password = pa\\'ss user=u", "pa'ss"),
+        ("host=h user=u password='p @ \\'ss\\\\'", "p @ 'ss\\"),
+        ("redis://:p@ss@cache:6379/0", "p@ss"),
+        ("host=h password='p w'", "p%20w"),
+    ],
+)
+def test_the_password_of_every_form_of_address_is_hidden(address: str, password: str) -> None:
+    assert password in set(passwords_in(address))
+
+
+def test_an_address_without_a_password_hides_nothing() -> None:
+    for address in ("", "postgresql://u@h/d", "host=h user=u dbname=d", "no address at all", "https://[::1"):
+        assert [one for one in passwords_in(address) if one] == []
+
+
+def test_variables_are_secret_by_name_or_as_an_address() -> None:
+    environment = {
+        "REDIS_URL": "redis://:cache-pass@cache",
+        "OTHER_DSN": "host=h password=dsn-passw",
+        "MYSQL_PWD": "mysql-pwd",
+        "AWS_ACCESS_KEY_ID": "AKIA-12345",
+        "PWD": "/home/me/project",
+        "OLDPWD": "/home/me/before",
+        "HOMEPAGE": "https://example.com/a",
+    }
+    assert set(secrets_in(environment)) == {"cache-pass", "dsn-passw", "mysql-pwd", "AKIA-12345"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from gonogo.errors import PlanError, ToolError
 from gonogo.launchfile import load_launch_file
+from gonogo.ledger import RunWriter
 from gonogo.loading import check_arming, load_plan
 from gonogo.settings import LaunchFile
 from gonogo.tables_release import EXPECTED_OUTPUT
 from gonogo.target import Target
+from gonogo.targets import Targets
 
 LAUNCH = '[launch]\nproject = "p"\nversion = "1"\n'
 TARGET = '[targets.t]\nkind = "disposable"\n'
@@ -116,6 +119,10 @@ def test_files_are_found_by_age_with_variables_of_the_provider(tmp_path: Path) -
     assert found.files("*.dump") == found.files("$DUMPS/*.dump")
     with pytest.raises(ToolError, match=r"'\$NOWHERE/\*' names a variable that is not set"):
         found.files("$NOWHERE/*")
+    with pytest.raises(ToolError, match=r"'a\*\*/x' is no pattern of files"):
+        found.files("a**/x")
+    (tmp_path / "latest.dump").symlink_to("gone")
+    assert len(found.files("*.dump")) == 3
 
 
 def test_commands_run_in_the_plan_s_folder_with_the_provider_s_variables(
@@ -166,3 +173,33 @@ def test_only_a_production_target_with_a_date_is_armed(
 def test_what_may_be_done_to_a_target(kind: Any, armed: tuple[str, ...], may: bool, tmp_path: Path) -> None:
     settings = load(tmp_path, f'[targets.t]\nkind = "{kind}"\nbase_url = "https://app.test"\n').targets["t"]
     assert Target("t", settings, {}, "1", armed=armed).armed("deploy") is may
+
+
+def test_a_production_s_command_is_not_run_for_another_target(tmp_path: Path) -> None:
+    text = '[targets.p]\nkind = "production"\nbase_url = "https://p.test"\ndeploy = { run = ["./deploy"] }\n'
+    text += '[targets.s]\nkind = "staging"\nbase_url = "https://s.test"\nlike = "p"\n'
+    settings = load(tmp_path, text).targets
+    one = Target("s", settings["s"], {}, "1", root=tmp_path, productions=[("./deploy",), ("./deploy", "{target}")])
+    with pytest.raises(ToolError, match=r"targets\.s\.deploy\.run is the very command of a production target"):
+        one.require_own("deploy.run", one.settings("deploy").run)
+    one.require_own("deploy.run", ("./deploy", "{target}"))
+    one.require_own("deploy.run", ("./deploy", "staging"))
+    assert one.run(["echo", "{target}"], timeout_s=10).output == "s\n"
+    Target("p", settings["p"], {}, "1", productions=[("./deploy",)]).require_own("deploy.run", ("./deploy",))
+
+
+def test_a_companion_knows_its_production_s_commands(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    text = LAUNCH + '[targets.p]\nkind = "production"\nbase_url = "https://p.test"\nstaging = "s"\n'
+    text += 'deploy = { run = ["./deploy"] }\n'
+    text += 'rollback = { command = ["./back"], version = "0", restores = "x" }\n'
+    text += '[targets.s]\nkind = "staging"\nbase_url = "https://s.test"\nlike = "p"\n'
+    (tmp_path / "launch.toml").write_text(text, encoding="utf-8")
+    writer = RunWriter(tmp_path / "ledger", datetime.now(UTC))
+    targets = Targets(pytestconfig, load_plan(tmp_path, "p"), writer, ())
+    companion = targets.get("staging")
+    for key, command in (("deploy.run", ("./deploy",)), ("rollback.command", ("./back",))):
+        with pytest.raises(ToolError, match=f"targets.s.{key} is the very command"):
+            companion.require_own(key, command)
+        targets.get().require_own(key, command)
+    targets.close()
+    writer.abandon()

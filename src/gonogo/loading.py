@@ -119,6 +119,7 @@ def _check_companions(plan: Plan, settings: TargetSettings) -> None:
         for box in phase.boxes:
             if box.on and (box.on != "staging" or settings.staging is None):
                 raise PlanError(
-                    f"{PLAYBOOK}:{box.line}: 'on: {box.on}' has no companion; allowed is 'staging', named by "
-                    f"targets.{plan.target}.staging in launch.toml"
+                    f"{PLAYBOOK}:{box.line}: 'on: {box.on}' has no companion; allowed is 'on: staging', if "
+                    f'{LAUNCH_FILE} says staging = "NAME" in [targets.{plan.target}]; add that, or take it out of '
+                    "the box"
                 )

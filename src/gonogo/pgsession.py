@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import psycopg
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from gonogo.errors import TargetError, ToolError
@@ -159,3 +160,17 @@ def _reason(error: psycopg.Error, password: str) -> str:
     """The server's own words on one line, without the password."""
     text = re.sub(r"\s+", " ", str(error)).strip(" .")
     return text.replace(password, "***") if password else text
+
+
+def libpq_environment(database_url: str) -> dict[str, str]:
+    """The ``PG*`` variables that say the same as a connection string or URL, for programs.
+
+    Raises:
+        ToolError: the connection string can't be read; the sentence does not quote it.
+    """
+    try:
+        options = pq.Conninfo.parse(database_url.encode())
+    except psycopg.OperationalError:
+        raise ToolError("database_url can't be read as a PostgreSQL connection string") from None
+    found = {o.envvar.decode(): o.val.decode() for o in options if o.envvar and o.val is not None}
+    return {"PGCONNECT_TIMEOUT": "10", **found, "PGAPPNAME": "gonogo"}

@@ -18,6 +18,8 @@ KINDS = (
     "index",
     "function",
     "trigger",
+    "rule",
+    "policy",
 )
 """Every kind of object, in the order in which differences are told."""
 

@@ -58,6 +58,8 @@ def objects_of(rows: Rows) -> Iterator[SchemaObject]:
     yield from (_constraint(row, tables[row[0]]) for row in rows["constraints"] if row[0] in tables)
     yield from (_index(row) for row in rows["indexes"] if row[2] in owners)
     yield from (_trigger(row) for row in rows["triggers"] if row[0] in owners)
+    yield from (_rule(row) for row in rows["rules"] if row[0] in owners)
+    yield from (_policy(row, tables[row[0]]) for row in rows["policies"] if row[0] in tables)
 
 
 def _extension(row: Row) -> SchemaObject:
@@ -94,7 +96,7 @@ def _sequence(row: Row) -> SchemaObject:
 
 
 def _table(row: Row, columns: list[Row]) -> SchemaObject:
-    _, name, address, kind, persistence, key, partition_of, inherits, secured, forced, server = row
+    _, name, address, kind, persistence, key, partition_of, inherits, secured, forced, server, identity = row
     facts: dict[str, Fact] = {
         "form": _TABLES[kind],
         "persistence": _PERSISTENCE[persistence],
@@ -103,6 +105,8 @@ def _table(row: Row, columns: list[Row]) -> SchemaObject:
         "inherits": inherits,
         "row security": "forced" if secured and forced else "on" if secured else "off",
     }
+    if identity:  # only where somebody set it
+        facts["replica identity"] = identity
     form = "UNLOGGED TABLE" if persistence == "u" else "FOREIGN TABLE" if kind == "f" else "TABLE"
     listed = ",\n".join(f"    {_clause(column)}" for column in columns if column[-1])
     create = f"CREATE {form} {address} (\n{listed}\n)"
@@ -182,10 +186,12 @@ def _index(row: Row) -> SchemaObject:
 
 
 def _view(row: Row) -> SchemaObject:
-    _, name, address, kind, options, definition = row
+    _, name, address, kind, options, definition, populated = row
     text = definition.strip().removesuffix(";")
     form, create = ("view", "VIEW") if kind == "v" else ("materialised view", "MATERIALIZED VIEW")
     facts: dict[str, Fact] = {"form": form, "definition": text, "options": options}
+    if kind == "m":
+        facts["populated"] = populated
     given = f" WITH ({options})" if options else ""
     return SchemaObject("view", name, "", facts, f"CREATE {create} {address}{given} AS\n{text}", address)
 
@@ -207,6 +213,19 @@ def _trigger(row: Row) -> SchemaObject:
         "mode": mode,
     }
     return SchemaObject("trigger", f"{table}.{name}", table, facts, "" if inherited else definition, address)
+
+
+def _rule(row: Row) -> SchemaObject:
+    table, name, address, mode, definition = row
+    text = definition.strip().removesuffix(";")
+    facts: dict[str, Fact] = {"definition": text, "mode": mode}
+    return SchemaObject("rule", f"{table}.{name}", table, facts, text, address)
+
+
+def _policy(row: Row, table_address: str) -> SchemaObject:
+    table, name, address, definition = row
+    create = f"CREATE POLICY {address} ON {table_address} {definition}"
+    return SchemaObject("policy", f"{table}.{name}", table, {"definition": definition}, create, address)
 
 
 def _settled(definition: str) -> str:

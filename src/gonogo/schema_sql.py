@@ -23,6 +23,8 @@ _STAGES = {
     "constraint": CONSTRAINTS,
     "index": INDEXES,
     "trigger": TRIGGERS,
+    "rule": TRIGGERS,
+    "policy": TRIGGERS,
 }
 _TRIGGER_MODES = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA", "D": "DISABLE"}
 
@@ -76,7 +78,7 @@ def for_missing(one: SchemaObject, position: int, around: Surroundings, *, fresh
 def _companions(one: SchemaObject, position: int, around: Surroundings) -> list[Step]:
     """What an object takes beside its own statement."""
     steps = []
-    if one.kind == "trigger" and one.facts.get("mode") != "O":
+    if one.kind in ("trigger", "rule") and one.facts.get("mode") != "O":
         steps.append(Step(TRIGGERS, position, _mode(one, around)))
     if one.kind == "sequence" and one.facts.get("owned by"):
         steps.append(Step(SETTLE, position, _owned(one)))
@@ -84,6 +86,8 @@ def _companions(one: SchemaObject, position: int, around: Surroundings) -> list[
         steps.append(Step(EXTENSIONS, position, f"CREATE SCHEMA IF NOT EXISTS {one.address.partition('.')[0]}"))
     if one.kind == "table" and one.facts.get("row security") != "off":
         steps += _row_security(one, position)
+    if one.kind == "table" and one.facts.get("replica identity"):
+        steps.append(_replica_identity(one, position))
     if one.kind in ("table", "view"):
         for place, child in around.children.get(one.name, ()):
             if child.kind != "column":
@@ -108,10 +112,10 @@ def for_different(
 
 def for_unexpected(one: SchemaObject, position: int, around: Surroundings) -> list[Step]:
     """A remark with the statement that would remove it; nothing is ever dropped unasked."""
-    if one.kind in ("column", "constraint", "trigger"):
+    if one.kind in ("column", "constraint", "trigger", "rule", "policy"):
         table = around.table(one)
-        drop = f"DROP TRIGGER {one.address} ON {table}"
-        if one.kind != "trigger":
+        drop = f"DROP {one.kind.upper()} {one.address} ON {table}"
+        if one.kind in ("column", "constraint"):
             drop = f"ALTER TABLE {table} DROP {one.kind.upper()} {one.address}"
     else:
         form = "MATERIALIZED VIEW" if one.facts.get("form") == "materialised view" else one.kind.upper()
@@ -170,7 +174,9 @@ def _table(
         steps.append(Step(COLUMNS, position, f"{alter} SET {str(wanted.facts['persistence']).upper()}"))
     if "row security" in changed:
         steps += _row_security(wanted, position)
-    if set(changed) - {"persistence", "row security"}:
+    if "replica identity" in changed:
+        steps.append(_replica_identity(wanted, position))
+    if set(changed) - {"persistence", "row security", "replica identity"}:
         steps.append(_by_hand(wanted, position))
     return steps
 
@@ -179,6 +185,11 @@ def _row_security(one: SchemaObject, position: int) -> list[Step]:
     rows = one.facts["row security"]
     words = ("DISABLE" if rows == "off" else "ENABLE", "FORCE" if rows == "forced" else "NO FORCE")
     return [Step(COLUMNS, position, f"ALTER TABLE {one.address} {word} ROW LEVEL SECURITY") for word in words]
+
+
+def _replica_identity(one: SchemaObject, position: int) -> Step:
+    how = one.facts.get("replica identity") or "DEFAULT"  # may name an index that is only made before this
+    return Step(SETTLE, position, f"ALTER TABLE {one.address} REPLICA IDENTITY {how}")
 
 
 def _column(
@@ -269,8 +280,10 @@ def _index(
 
 
 def _view(
-    wanted: SchemaObject, found: SchemaObject, _changed: Sequence[str], position: int, around: Surroundings
+    wanted: SchemaObject, found: SchemaObject, changed: Sequence[str], position: int, around: Surroundings
 ) -> list[Step]:
+    if list(changed) == ["populated"]:
+        return [Step(SETTLE, position, f"REFRESH MATERIALIZED VIEW {wanted.address}")]
     stored = "materialised view"
     if stored not in (wanted.facts.get("form"), found.facts.get("form")):
         return [Step(VIEWS, position, wanted.create.replace("CREATE VIEW", "CREATE OR REPLACE VIEW", 1))]
@@ -294,12 +307,13 @@ def _trigger(
         return [Step(TRIGGERS, position, _mode(wanted, around))]
     if not wanted.create:
         return [_by_hand(wanted, position)]
-    drop = f"DROP TRIGGER {wanted.address} ON {around.table(wanted)}"
+    drop = f"DROP {wanted.kind.upper()} {wanted.address} ON {around.table(wanted)}"
     return [Step(TRIGGERS, position, drop), *for_missing(wanted, position, around)]
 
 
 def _mode(one: SchemaObject, around: Surroundings) -> str:
-    return f"ALTER TABLE {around.table(one)} {_TRIGGER_MODES[str(one.facts['mode'])]} TRIGGER {one.address}"
+    how = _TRIGGER_MODES[str(one.facts["mode"])]
+    return f"ALTER TABLE {around.table(one)} {how} {one.kind.upper()} {one.address}"
 
 
 def _filled(column: SchemaObject) -> bool:
@@ -325,4 +339,6 @@ _CHANGES: Mapping[str, _Change] = {
     "index": _index,
     "function": _function,
     "trigger": _trigger,
+    "rule": _trigger,
+    "policy": _trigger,
 }

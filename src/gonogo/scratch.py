@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from gonogo.errors import TargetError, ToolError
-from gonogo.pgsession import reading
+from gonogo.pgsession import libpq_environment, reading
 from gonogo.pgtools import Programs
 
 _PREFIX = "gonogo_scratch_"
@@ -25,20 +25,6 @@ select current_setting('server_version_num')::int / 10000,
        extract(epoch from pg_catalog.pg_postmaster_start_time())::text,
        (select coalesce(array_agg(rolname::text order by 1), '{}') from pg_catalog.pg_roles where rolname !~ '^pg_')
 """
-_VARIABLES = {
-    "host": "PGHOST",
-    "hostaddr": "PGHOSTADDR",
-    "port": "PGPORT",
-    "user": "PGUSER",
-    "password": "PGPASSWORD",
-    "dbname": "PGDATABASE",
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "connect_timeout": "PGCONNECT_TIMEOUT",
-}
-"""libpq's parameters and the environment variables of the same meaning."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +147,10 @@ def check(url: str, origin: Origin, timeout_s: float) -> None:
 def environment_for(url: str) -> dict[str, str]:
     """Our environment, in which ``DATABASE_URL`` and libpq's variables name one database, and nothing else does."""
     parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    named = {_VARIABLES[key]: value for key, value in parts.items() if key in _VARIABLES}
-    return {**kept, **named, "DATABASE_URL": as_url(parts)}
+    # Without a password in the URL, ours is the one with which the server was reached.
+    secrets = () if "password" in parts else ("PGPASSWORD", "PGPASSFILE")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG") or k in secrets}
+    return {**kept, **libpq_environment(url), "DATABASE_URL": as_url(parts)}
 
 
 def as_url(parts: dict[str, str]) -> str:
@@ -182,6 +169,6 @@ def as_url(parts: dict[str, str]) -> str:
     host = parts.get("host", "localhost")
     place = quote(host, safe="") if host.startswith("/") else f"[{host}]" if ":" in host else host
     named = ("host", "port", "user", "password", "dbname")
-    more = urlencode({k: v for k, v in parts.items() if k not in named})
+    more = urlencode({k: v for k, v in parts.items() if k not in named}, quote_via=quote)  # "+" is no blank there
     port = f":{parts['port']}" if "port" in parts else ""
     return f"postgresql://{who}{place}{port}/{safe('dbname')}" + (f"?{more}" if more else "")

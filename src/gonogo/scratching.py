@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from gonogo.errors import ToolError
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
     from gonogo.scratch import Scratch
     from gonogo.target import Target
 
-_SECRET = re.compile(r"(?i)passw|secret|token|credential|api_?key|private_?key")
+_SECRET = re.compile(r"(?i)passw|passphrase|secret|token|credential|(?:api|access|private)_?key|.+(?<!old)_?pwd$")
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^:@/]*:(?P<password>[^@/]*)@")
+"""As libpq reads it: a password may hold ``#``, ``?`` and brackets, which end a URL's authority elsewhere."""
+_CONNINFO = re.compile(
+    r"(?:^|\s)password\s*=\s*(?:'(?P<quoted>(?:[^'\\]|\\.)*)'|(?P<bare>(?:[^\s'\\]|\\.)+))", re.DOTALL
+)
 _SHORTEST = 8
 """A shorter value is as likely a word that reports need."""
 
@@ -55,18 +61,34 @@ def open_scratch(config: pytest.Config, stack: ExitStack, target: Target, redact
     return scratch.Scratch(url, origin.major, origin.roles, clients)
 
 
-def hide_password(redact: Redactor, url: str | None) -> None:
-    """Keep the password of a connection URL, as written and as meant, out of everything that is stored."""
-    try:
-        password = urlsplit(url).password if url else None
-    except ValueError:
-        password = None
-    for secret in (password, unquote(password) if password else None):
+def hide_password(redact: Redactor, address: str | None) -> None:
+    """Keep the password of a connection URL or string out of everything that is stored."""
+    for secret in passwords_in(address or ""):
         redact.add(secret)
 
 
+def passwords_in(address: str) -> Iterator[str]:
+    """The password of an address, in each form in which a message might quote it.
+
+    Args:
+        address: a URL of any scheme, or libpq's ``key=value`` form; what is neither holds none.
+    """
+    written: list[str] = []
+    if "://" in address.partition("=")[0]:
+        user = _URL.match(address)
+        written += [user["password"]] if user else []
+        with contextlib.suppress(ValueError):  # brackets that are no address, which libpq accepts
+            written.append(urlsplit(address).password or "")
+        plain = [*map(unquote, written), *parse_qs(address.partition("?")[2]).get("password", [])]
+    else:
+        for found in _CONNINFO.finditer(address):
+            written.append(found["bare"] if found["quoted"] is None else found["quoted"])
+        plain = [re.sub(r"\\(.)", r"\1", one, flags=re.DOTALL) for one in written]
+    yield from (*written, *plain, *(quote(one, safe="") for one in plain))  # the last as we write it into URLs
+
+
 def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """Values of variables whose names say that they are secret: a command of the team's may print them."""
+    """What is secret in variables, by their names or as an address's password: a team's command may print it."""
     for name, value in environment.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST:
-            yield value
+        found = [value] if _SECRET.search(name) else list(passwords_in(value))
+        yield from (one for one in found if len(one) >= _SHORTEST)

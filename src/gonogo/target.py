@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import string
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class Target:
         root: Path | None = None,
         reports: Path | None = None,
         armed: Sequence[str] = (),
+        productions: Collection[tuple[str, ...]] = (),
     ) -> None:
         """Join the file's settings with what brought the target up.
 
@@ -46,6 +48,7 @@ class Target:
             root: folder of the plan; the current one if ``None``.
             reports: folder of the reports; ``reports`` in the plan's if ``None``.
             armed: what may be done to a target that is not disposable.
+            productions: commands that change the production targets of the same launch.toml.
 
         Raises:
             ToolError: nothing says where the target is.
@@ -54,6 +57,7 @@ class Target:
         self.reports = reports or self.root / "reports"
         self._provided = provided
         self._armed = frozenset(armed)
+        self._productions = frozenset(productions)
         self.name = name
         self.kind = settings.kind
         self.version = version
@@ -147,6 +151,23 @@ class Target:
         """Whether ``what`` may be done to this target: it is disposable, or ``--gonogo-arm`` names it."""
         return self.kind == "disposable" or what in self._armed
 
+    def require_own(self, key: str, command: Sequence[str]) -> None:
+        """Refuse a command that is word for word a production target's, as ``like`` takes it over.
+
+        Args:
+            key: where launch.toml has it.
+            command: as launch.toml has it; with ``{target}`` in an argument it knows whom to change.
+
+        Raises:
+            ToolError: nothing in it says that it is for this target.
+        """
+        told = any("{target}" in part for part in command)
+        if self.kind != "production" and not told and tuple(command) in self._productions:
+            raise ToolError(
+                f"launch.toml: targets.{self.name}.{key} is the very command of a production target, so it was not "
+                f"run on behalf of {self.name}; give it an argument with {{target}}, or a table of its own"
+            )
+
     @property
     def environment(self) -> dict[str, str]:
         """Environment of the team's commands: ours, and what the target's provider adds."""
@@ -164,7 +185,8 @@ class Target:
         """Run a command of the team's in the plan's folder.
 
         Args:
-            command: program and arguments; ``{python}`` stands for this interpreter.
+            command: program and arguments; ``{python}`` stands for this interpreter, ``{target}`` for the
+                target's name.
             timeout_s: limit in seconds, after which it is ended with everything it started.
             environment: its variables on top of :attr:`environment`, of which libpq's are then left out: a
                 ``PGSERVICE`` of ours would lead the command to another database than the one it is given.
@@ -173,7 +195,7 @@ class Target:
         Raises:
             ToolError: the program can't be started.
         """
-        filled = [part.replace("{python}", sys.executable) for part in command]
+        filled = [part.replace("{python}", sys.executable).replace("{target}", self.name) for part in command]
         inherited = self.environment
         if environment is not None:
             inherited = {name: value for name, value in inherited.items() if not name.startswith("PG")}
@@ -184,12 +206,18 @@ class Target:
         """Files that match a pattern with wildcards and ``$NAME``, relative to the plan's folder, newest last.
 
         Raises:
-            ToolError: the pattern names a variable that is not set.
+            ToolError: the pattern names a variable that is not set, or is none.
         """
         path = Path(_expanded(pattern, self.environment)).expanduser()
         anchor = Path(path.anchor) if path.is_absolute() else self.root
-        found = anchor.glob(str(path.relative_to(path.anchor) if path.is_absolute() else path))
-        return sorted((p for p in found if p.exists()), key=lambda p: (p.stat().st_mtime_ns, p.name))
+        found = []
+        try:
+            for one in anchor.glob(str(path.relative_to(path.anchor) if path.is_absolute() else path)):
+                with contextlib.suppress(FileNotFoundError):  # a job tidies up, or a link leads nowhere
+                    found.append((one.stat().st_mtime_ns, one.name, one))
+        except (ValueError, NotImplementedError) as error:
+            raise ToolError(f"launch.toml: {pattern!r} is no pattern of files: {error}") from None
+        return [one for _, _, one in sorted(found)]
 
     def url(self, path: str) -> str:
         """Absolute address of a path of the target."""

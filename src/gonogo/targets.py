@@ -110,11 +110,19 @@ class Targets:
             root=self._loaded.root,
             reports=reports_folder(self._config),
             armed=armed,
+            productions=self._productions(),
         )
         for secret in secrets_in(target.environment):
             self._writer.redact.add(secret)
         self._stack.callback(target.close)
         return target
+
+    def _productions(self) -> set[tuple[str, ...]]:
+        """Commands with which production targets are deployed to and rolled back."""
+        file = self._loaded.launch_file
+        found = [t for t in file.targets.values() if t.kind == "production"] if file else []
+        deployed = {t.deploy.run for t in found if t.deploy}
+        return deployed | {t.rollback.command for t in found if t.rollback}
 
     def _provided(self, name: str, on: str | None) -> Mapping[str, str]:
         gates = tuple(sorted(gate for companion, gate in self.planned if companion == on))

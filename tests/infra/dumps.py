@@ -35,6 +35,8 @@ class Record:
     """The source's rows when the dump began."""
     after: RowFacts
     """And when it had ended; the same as ``before`` where both saw one snapshot."""
+    too_small: bool = False
+    """It failed for its size, so that later dumps are not held against it."""
 
 
 def fresh_dump(target: Target) -> Path:
@@ -49,7 +51,9 @@ def fresh_dump(target: Target) -> Path:
         folder = folder_of(target)
         inside = folder.relative_to(target.root) if folder.is_relative_to(target.root) else folder
         where = f"backup.files = {backup.files!r}" if backup.files else f"the folder {inside}"
-        raise TargetError(f"there is no backup of {target.name} in {where}; run the gate backup.created first")
+        raise TargetError(
+            f"there is no backup of {target.name} in {where}; a backup job, or the gate backup.created, makes one"
+        )
     return found[-1]
 
 
@@ -107,10 +111,15 @@ def records_of(target: Target) -> list[Record]:
 
 def earlier_sizes(target: Target, dump: Path, sha256: str) -> list[int]:
     """Bytes of the target's other dumps, those remembered and those on disk, each once."""
-    remembered = [record for record in records_of(target) if record.sha256 != sha256]
+    records = records_of(target)
+    remembered = [record for record in records if record.sha256 != sha256]
     known = {record.file for record in remembered}
-    others = [path for path in dumps_of(target) if path != dump and path.name not in known]
-    return [record.size_bytes for record in remembered] + [path.stat().st_size for path in others if path.is_file()]
+    this = dump.resolve()
+    others = {path.resolve() for path in dumps_of(target) if path.name not in known}  # a link is no dump of its own
+    on_disk = [path.stat().st_size for path in others if path != this and path.is_file()]
+    refused = {record.size_bytes for record in records if record.too_small}  # twins share one record
+    sizes = [record.size_bytes for record in remembered if not record.too_small]
+    return sizes + [size for size in on_disk if size not in refused]
 
 
 def forget_old_dumps(target: Target) -> None:
@@ -208,7 +217,7 @@ def _read(path: Path) -> Record | None:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         return Record(**{**raw, "before": _rows(raw["before"]), "after": _rows(raw["after"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from gonogo import Scratch, Target, ToolError
+from gonogo import Scratch, Target, TargetError, ToolError
 from gonogo.probes.catalog import read_catalog
 from gonogo.schema import Catalog
 
@@ -19,23 +19,47 @@ def expected_catalog(target: Target, scratch: Scratch) -> Catalog:
     """The schema that the release's migrations make of an empty database.
 
     Raises:
-        ToolError: they can't be applied to it, so that nothing could be compared.
+        TargetError: they fail there, so that nothing could be compared.
+        ToolError: they made nothing, or the command can't be run.
     """
     database = target.settings("database")
     key = ("expected catalog", target.name, database.migrate, database.schema_name, target.version)
     if key not in scratch.cache:
-        with scratch.database(roles=scratch.roles) as empty_one:
-            done = target.run(database.migrate, timeout_s=database.migrate_s, environment=empty_one.environment)
-            if done.status != 0 or FAILED.search(done.output):
-                raise ToolError(_did_not_migrate(done.command, done.status, done.output, database.migrate_s))
-            scratch.cache[key] = read_catalog(empty_one.url, database.schema_name, database.timeout_s)
-    found: Catalog = scratch.cache[key]
+        try:
+            scratch.cache[key] = _made_of_nothing(target, scratch)
+        except (TargetError, ToolError) as error:
+            scratch.cache[key] = error  # the gates that follow need not wait for it again
+    found: Catalog | TargetError | ToolError = scratch.cache[key]
+    if not isinstance(found, Catalog):
+        raise found
     return found
+
+
+def _made_of_nothing(target: Target, scratch: Scratch) -> Catalog:
+    database = target.settings("database")
+    with scratch.database(roles=scratch.roles) as empty_one:
+        done = target.run(database.migrate, timeout_s=database.migrate_s, environment=empty_one.environment)
+        if done.status != 0 or FAILED.search(done.output):
+            raise TargetError(_did_not_migrate(done.command, done.status, done.output, database.migrate_s))
+        made = read_catalog(empty_one.url, database.schema_name, database.timeout_s)
+    if all(one.kind == "extension" for one in made.objects):
+        raise ToolError(_made_nothing(done.command, database.schema_name))
+    return made
+
+
+def _made_nothing(command: str, schema: str) -> str:
+    return (
+        f"the expected schema can't be made: {command} (launch.toml: database.migrate) ended well and made nothing "
+        f"in schema {schema} of an empty scratch database; it must migrate the database that $DATABASE_URL names "
+        "(did it take another one?), and database.schema must be the schema that it fills"
+    )
 
 
 def _did_not_migrate(command: str, status: int | None, output: str, limit_s: float) -> str:
     ended = f"did not end within {limit_s:g} s" if status is None else f"ended with status {status}"
-    said = " / ".join(line.strip() for line in output.splitlines()[-LAST_LINES:] if line.strip()) or "nothing"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    failures = [line for line in lines if FAILED.search(line)]
+    said = " / ".join((failures or lines[-LAST_LINES:])[:LAST_LINES]) or "nothing"
     failed = " after a statement failed" if status == 0 else ""
     return (
         f"the expected schema can't be made: {command} (launch.toml: database.migrate) {ended}{failed} on an empty "

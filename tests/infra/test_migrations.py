@@ -10,7 +10,7 @@ import pytest
 from tests.infra.dumps import fresh_dump
 from tests.infra.expected import expected_catalog
 
-from gonogo import Bound, EvidenceKeeper, Measure, Scratch, Target, at_least, at_most, empty, equals
+from gonogo import Bound, EvidenceKeeper, Measure, Scratch, Target, ToolError, at_least, at_most, empty, equals
 from gonogo.probes.catalog import read_catalog
 from gonogo.probes.dump import error_lines, restore_dump
 from gonogo.probes.migrating import MigrationFacts, watch
@@ -95,6 +95,7 @@ class Trial:
         first = self.migrate("the migrations", self._settings.migrate)
         self.judge_result(first, expected)
         self.judge_harm(first.facts)
+        self.refuse_other_history(first)
         if first.succeeded and self.judge_second_run().succeeded:
             self.judge_way_back(first.facts, before)
 
@@ -163,6 +164,19 @@ class Trial:
         name = f"locks of more than {longest:g} s on tables with {large} rows or more"
         self._measure(name, locked, empty(self._target.source("database.max_lock_s")), n=n)
 
+    def refuse_other_history(self, run: Run) -> None:
+        """Refuse to take a history that tells nothing for one without pending migrations.
+
+        Raises:
+            ToolError: what launch.toml calls the history has no entry after the migrations ran well.
+        """
+        history, schema = self._settings.history, self._settings.schema_name
+        if history and run.succeeded and not run.facts.history:
+            raise ToolError(
+                f"the migrations ran, and {schema}.{history} (launch.toml: database.history) tells of none; "
+                "name the table and column where they are written down, or leave the key out"
+            )
+
     def judge_second_run(self) -> Run:
         """The same command once more: it changes nothing."""
         schema, rows = self.catalog(), self.rows().tables
@@ -213,7 +227,7 @@ class Trial:
     def _differences(self, wanted: Catalog) -> tuple[list[str], int]:
         found = self.catalog()
         differences = [one.detail for one in compare(wanted, found, self._settings.ignore)]
-        return differences, compared(wanted, found)
+        return differences, compared(wanted, found, ignore=self._settings.ignore)
 
     def _shrunk(self, before: Mapping[str, int]) -> list[str]:
         """Tables with fewer rows than before; one that is gone altogether is a matter of the schema."""

@@ -19,7 +19,7 @@ from tests.infra.release import (
     watch_facts,
 )
 
-from gonogo import EvidenceKeeper, Measure, Target, ToolError, at_most, empty
+from gonogo import EvidenceKeeper, Measure, Target, TargetError, ToolError, at_most, empty
 from gonogo.probes.catalog import read_catalog
 from gonogo.probes.outage import HealthWatch
 from gonogo.schema import Catalog, compare
@@ -90,6 +90,8 @@ def test_run(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None
             "release.deployed prove it"
         )
         raise ToolError(f"deploy.run changes the target {target.name} (kind {target.kind}), so it {way}")
+    target.require_own("deploy.run", deploy.run)
+    already = ran_already(target, commit)
     with client(target) as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
         facts = target.run(deploy.run, timeout_s=deploy.max_s * OVERTIME)
     evidence.text("output.txt", facts.output)
@@ -106,7 +108,20 @@ def test_run(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None
         deploy.settle_s,
     )
     evidence.json("releases.json", after.by_instance)
-    judge_release(target, measure, after, target.version, LAUNCHED)
+    # No fault, as a deployment may be repeated; but then the answers do not show that it brought anything.
+    when = "which ran everywhere before the deployment as well: " if already else ""
+    judge_release(target, measure, after, target.version, LAUNCHED, when=when)
     judge_commit(target, measure, after, commit)
     judge_health(target, measure, after)
     judge_watch(watch.facts)
+
+
+def ran_already(target: Target, commit: str) -> bool:
+    """Whether the release runs in every instance that answers; a target that does not answer runs none."""
+    try:
+        facts = running_releases(target)
+    except TargetError:
+        return False
+    return (
+        bool(facts.answers) and runs_everywhere(target, facts, target.version) and not facts.built_otherwise(commit)
+    )

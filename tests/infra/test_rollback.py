@@ -55,6 +55,13 @@ def test_rehearsal(target: Target, scratch: Scratch, measure: Measure, evidence:
             "target; rehearse on staging: '<!-- gate: rollback.rehearsal on: staging -->' in the playbook and "
             f"targets.{target.name}.staging in launch.toml"
         )
+    target.require_own("rollback.command", target.settings("rollback").command)
+    target.require_own("deploy.run", target.settings("deploy").run)
+    if target.settings("rollback").version == target.version:
+        raise ToolError(
+            f"launch.toml: rollback.version is {target.version}, the release to be launched itself, so a rollback "
+            "that does nothing would pass; name the release that it goes back to"
+        )
     dump = newest_dump(target)
     saved = restored(target, dump, scratch)
     before = running_releases(target)

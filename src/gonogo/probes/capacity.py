@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, LiteralString
 
@@ -29,8 +29,17 @@ select current_user::text, pg_catalog.pg_is_in_recovery(), current_setting('max_
        pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'usage'),
        pg_catalog.pg_database_size(current_database()),
        case when not pg_catalog.pg_is_in_recovery() then null
-            when pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() then 0
+            when pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn()
+              and exists (select from pg_catalog.pg_stat_wal_receiver) then 0
             else extract(epoch from clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp())::float8 end
+"""
+# Limits that a server holds before max_connections; -1 is none, and superusers are free of both.
+POOL: LiteralString = """
+select 'role ' || r.rolname, r.rolconnlimit, r.rolsuper from pg_catalog.pg_roles r where r.rolname = %(role)s
+union all
+select 'database ' || d.datname, d.datconnlimit, false from pg_catalog.pg_database d
+where d.datname = current_database()
+order by 1 desc
 """
 # Sessions of other roles show their owner to everybody, and what they do only to pg_monitor. Background workers
 # have no owner; processes that serve no database hold no connection of these.
@@ -47,6 +56,8 @@ select 0 as pid, owner::text as role, 'prepared transaction ' || gid as applicat
        extract(epoch from clock_timestamp() - prepared)::float8 as state_s
 from pg_catalog.pg_prepared_xacts
 """
+# A copy being made (pg_basebackup) is no replica, nor is an archive that stores the log and applies none of it
+# (pg_receivewal): it tells what it has on disk, and never what it has applied.
 REPLICAS: LiteralString = """
 select coalesce(nullif(application_name, ''), client_addr::text, 'pid ' || pid) as name,
        coalesce(state, '') as state,
@@ -55,7 +66,9 @@ select coalesce(nullif(application_name, ''), client_addr::text, 'pid ' || pid) 
          case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_receive_lsn()
               else pg_catalog.pg_current_wal_lsn() end, replay_lsn)::float8 as behind_bytes,
        pid
-from pg_catalog.pg_stat_replication order by 1
+from pg_catalog.pg_stat_replication
+where state is distinct from 'backup' and not (flush_lsn is not null and replay_lsn is null)
+order by 1
 """
 POSITION: LiteralString = """
 select (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_receive_lsn()
@@ -151,8 +164,8 @@ class CapacityFacts:
     standby: bool
     """The server itself is a replica."""
     standby_lag_s: float | None
-    """On a standby: seconds since the last transaction that it replayed was committed; 0 if it has replayed all
-    that it received."""
+    """On a standby: seconds since the last transaction that it replayed was committed; 0 if it is connected and
+    has replayed all that it received."""
     max_connections: int
     reserved: int
     """Connections that only superusers and chosen roles get."""
@@ -170,6 +183,10 @@ class CapacityFacts:
     databases: tuple[DatabaseAge, ...]
     database_bytes: int
     """Size of this database."""
+    pool_exists: bool = False
+    """The server has the role that was asked for."""
+    pool_limits: Mapping[str, int] = field(default_factory=dict)
+    """Connections that a role or database lets that role have, where either has a limit: ``role app`` -> 5."""
 
     @property
     def available(self) -> int:
@@ -196,6 +213,7 @@ class CapacityFacts:
 def look_at_capacity(
     database_url: str,
     *,
+    pool_role: str | None = None,
     samples: int = 5,
     over_s: float = 1.0,
     catch_up_s: float = 0.0,
@@ -208,6 +226,7 @@ def look_at_capacity(
 
     Args:
         database_url: libpq connection string or URL; what it says of ``sslmode`` holds.
+        pool_role: role whose own limits are read.
         samples: how often connections are counted, at least once.
         over_s: seconds over which the samples are spread.
         catch_up_s: seconds to wait for replicas that are behind. One that stands still goes on showing its last
@@ -219,11 +238,13 @@ def look_at_capacity(
         TargetError: refused (no connection was free, too), wrong credentials, too slow, or not PostgreSQL.
         ToolError: the connection string can't be read, or a view was closed to this role.
     """
-    look = partial(_look, samples=max(samples, 1), over_s=over_s, catch_up_s=catch_up_s)
+    look = partial(_look, pool_role=pool_role, samples=max(samples, 1), over_s=over_s, catch_up_s=catch_up_s)
     return reading(database_url, timeout_s + over_s + catch_up_s, look)
 
 
-def _look(connection: psycopg.Connection[Any], samples: int, over_s: float, catch_up_s: float) -> CapacityFacts:
+def _look(
+    connection: psycopg.Connection[Any], pool_role: str | None, samples: int, over_s: float, catch_up_s: float
+) -> CapacityFacts:
     seen = []
     for number in range(samples):
         if number:
@@ -235,7 +256,11 @@ def _look(connection: psycopg.Connection[Any], samples: int, over_s: float, catc
         prepared = connection.cursor(row_factory=class_row(Session)).execute(PREPARED)
         replicas = connection.cursor(row_factory=class_row(Replica)).execute(REPLICAS)
         databases = connection.cursor(row_factory=tuple_row).execute(DATABASES)
+        pool = connection.cursor(row_factory=tuple_row).execute(POOL, {"role": pool_role})
     role, standby, limit, reserved, sees_all, size, standby_lag_s = server.fetchone() or ()
+    limits = pool.fetchall()
+    known = any(holder == f"role {pool_role}" for holder, _, _ in limits)
+    limited = known and not any(superuser for _, _, superuser in limits)
     ours = connection.info.backend_pid
     others = [one for sample in seen for one in sample if one.pid != ours]
     busy = [one for one in others if one.transaction_s is not None] + prepared.fetchall()
@@ -257,6 +282,8 @@ def _look(connection: psycopg.Connection[Any], samples: int, over_s: float, catc
         replicas=tuple(replace(one, stuck_s=stuck.get(one.pid)) for one in replicas.fetchall()),
         databases=tuple(DatabaseAge(*row) for row in databases.fetchall()),
         database_bytes=size,
+        pool_exists=known,
+        pool_limits={holder: limit for holder, limit, _ in limits if limited and limit >= 0},
     )
 
 

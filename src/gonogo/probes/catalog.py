@@ -88,7 +88,12 @@ select c.oid, c.relname, format('%%I.%%I', n.nspname, c.relname), c.relkind::tex
        c.relrowsecurity, c.relforcerowsecurity,
        case when c.relkind = 'f' then
          (select quote_ident(v.srvname) from pg_catalog.pg_foreign_table f
-          join pg_catalog.pg_foreign_server v on v.oid = f.ftserver where f.ftrelid = c.oid) end
+          join pg_catalog.pg_foreign_server v on v.oid = f.ftserver where f.ftrelid = c.oid) end,
+       case c.relreplident when 'f' then 'FULL' when 'n' then 'NOTHING'
+         when 'i' then 'USING INDEX ' || coalesce(
+           (select quote_ident(x.relname)
+            from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
+            where i.indrelid = c.oid and i.indisreplident), 'that is gone') end
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relkind in ('r', 'p', 'f')
   and not exists (select from pg_catalog.pg_depend x
@@ -153,7 +158,7 @@ order by c.relname
 
 VIEWS: LiteralString = """
 select c.oid, c.relname, format('%%I.%%I', n.nspname, c.relname), c.relkind::text,
-       array_to_string(c.reloptions, ', '), pg_get_viewdef(c.oid)
+       array_to_string(c.reloptions, ', '), pg_get_viewdef(c.oid), c.relispopulated
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %(schema)s and c.relkind in ('v', 'm')
   and not exists (select from pg_catalog.pg_depend x
@@ -197,6 +202,35 @@ where o.nspname = %(schema)s and not g.tgisinternal
 order by t.relname, g.tgname
 """
 
+# They rewrite statements, so one that does INSTEAD NOTHING loses rows without a word. What makes a view is no rule.
+RULES: LiteralString = """
+select t.relname, r.rulename, quote_ident(r.rulename), r.ev_enabled::text, pg_get_ruledef(r.oid)
+from pg_catalog.pg_class t
+join pg_catalog.pg_namespace o on o.oid = t.relnamespace
+join pg_catalog.pg_rewrite r on r.ev_class = t.oid
+where o.nspname = %(schema)s and r.rulename <> '_RETURN'
+order by t.relname, r.rulename
+"""
+
+# Who may see which rows, where row security is on.
+POLICIES: LiteralString = """
+select t.relname, p.polname, quote_ident(p.polname),
+       concat_ws(' ', case when p.polpermissive then 'AS PERMISSIVE' else 'AS RESTRICTIVE' end,
+         'FOR ' || case p.polcmd when 'r' then 'SELECT' when 'a' then 'INSERT' when 'w' then 'UPDATE'
+                                 when 'd' then 'DELETE' else 'ALL' end,
+         'TO ' || (select string_agg(case when m.member = 0 then 'PUBLIC'
+                                     else quote_ident(pg_get_userbyid(m.member)) end, ', '
+                                     order by pg_get_userbyid(m.member))
+                   from unnest(p.polroles) as m(member)),
+         'USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+         'WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
+from pg_catalog.pg_class t
+join pg_catalog.pg_namespace o on o.oid = t.relnamespace
+join pg_catalog.pg_policy p on p.polrelid = t.oid
+where o.nspname = %(schema)s
+order by t.relname, p.polname
+"""
+
 ELSEWHERE: LiteralString = """
 select c.relname, (array_agg(n.nspname::text order by n.nspname))[1:5]
 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -234,6 +268,8 @@ QUERIES: dict[str, LiteralString] = {
     "views": VIEWS,
     "functions": FUNCTIONS,
     "triggers": TRIGGERS,
+    "rules": RULES,
+    "policies": POLICIES,
     "elsewhere": ELSEWHERE,
     "silenced": SILENCED,
 }

@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-from psycopg import pq
-
 from gonogo.errors import TargetError, ToolError
+from gonogo.pgsession import libpq_environment
 from gonogo.processes import CommandFacts, run_command
 
 CHUNK = 1 << 20
@@ -93,20 +91,6 @@ class RestoreFacts:
     """Every line that reports an error, whatever the exit status says; at most 50."""
 
 
-def libpq_environment(database_url: str) -> dict[str, str]:
-    """The ``PG*`` variables that say the same as a connection string or URL.
-
-    Raises:
-        ToolError: the connection string can't be read; the sentence does not quote it.
-    """
-    try:
-        options = pq.Conninfo.parse(database_url.encode())
-    except psycopg.OperationalError:
-        raise ToolError("database_url can't be read as a PostgreSQL connection string") from None
-    found = {o.envvar.decode(): o.val.decode() for o in options if o.envvar and o.val is not None}
-    return {"PGCONNECT_TIMEOUT": "10", **found, "PGAPPNAME": "gonogo"}
-
-
 def make_dump(
     database_url: str,
     path: Path,
@@ -143,7 +127,9 @@ def make_dump(
     except OSError as error:
         raise ToolError(f"a dump can't be written into {path.parent}: {error.strerror}") from None
     try:
-        facts = run_command(command, timeout_s=timeout_s, environment=_environment(own))
+        # A service that is named by our environment alone would outweigh what the variables say.
+        whole = {k: v for k, v in _environment(own).items() if k != "PGSERVICE" or k in own}
+        facts = run_command(command, timeout_s=timeout_s, environment=whole)
         if facts.status == 0:
             partial.replace(path)
     finally:

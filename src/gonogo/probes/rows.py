@@ -33,6 +33,18 @@ where n.nspname = %s and c.relkind = 'r' and not exists (
   where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 order by 2
 """
+# What pg_dump takes along beside the schema.
+ELSEWHERE = """
+select array(
+  select n.nspname || '.' || c.relname
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  where n.nspname <> %s and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind = 'r'
+    and not exists (
+      select from pg_catalog.pg_depend d
+      where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  order by 1) as tables,
+  exists (select from pg_catalog.pg_largeobject_metadata) as large_objects, current_database() as name
+"""
 # last_value is null for a sequence that was never used, or that the role may not read.
 SEQUENCES = """
 select s.sequencename as name, s.last_value, s.increment_by < 0 as falls,
@@ -43,6 +55,8 @@ join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = s.sequencen
 left join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid
   and d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjsubid > 0 and d.deptype in ('a', 'i')
 left join pg_catalog.pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+  and a.atttypid in (select t.oid from pg_catalog.pg_type t  -- a text with a number in it tells no furthest one
+    where coalesce(nullif(t.typbasetype, 0), t.oid) in (20, 21, 23, 1700))
 where s.schemaname = %s order by 1
 """
 # A row as text must read the same whatever a role or a server has set.
@@ -124,6 +138,10 @@ class TableList:
     """The server's own name of the database, whatever a pooler in between calls it."""
     server_version: str
     tables: tuple[str, ...]
+    elsewhere: tuple[str, ...]
+    """``schema.table`` of all others in the database, without those of extensions and of the server itself."""
+    large_objects: bool
+    """The database holds some, which are in no schema."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +173,10 @@ def list_tables(database_url: str, schema: str = "public", *, timeout_s: float =
     def read(connection: psycopg.Connection[Any]) -> TableList:
         with connection.cursor(row_factory=namedtuple_row) as cursor:
             tables: list[Any] = cursor.execute(TABLES, [schema]).fetchall()
-            row: Any = cursor.execute("select current_database() as name").fetchone()
+            row: Any = cursor.execute(ELSEWHERE, [schema]).fetchone()
         version = connection.info.parameter_status("server_version") or ""
-        return TableList(row.name, version, tuple(table.name for table in tables))
+        names = tuple(table.name for table in tables)
+        return TableList(row.name, version, names, tuple(row.tables), row.large_objects)
 
     return reading(database_url, timeout_s, read)
 
@@ -229,7 +248,7 @@ def _count(connection: psycopg.Connection[Any], where: str, schema: str, full_ro
         found = {}
         used: dict[str, int | None] = {}
         for table in tables:
-            fed = [s for s in sequences if s.table == table.oid]
+            fed = [s for s in sequences if s.table == table.oid and s.column is not None]
             row: Any = cursor.execute(_query(schema, table, encoding, full_rows)).fetchone()
             found[table.name] = TableRows(row.rows, f"{int(row.digest) % 2**64:016x}", row.sampled)
             for sequence in fed:

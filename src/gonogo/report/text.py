@@ -96,10 +96,15 @@ def plural(count: int, noun: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share of the bound with its sign: ``+43 %``, ``-105 %``; a dash if there is none."""
+    """A share of the bound with its sign: ``+43 %``, ``-105 %``; a dash if there is none.
+
+    Beyond ten times the bound the figure says nothing more: ``>+999 %``, ``<-999 %``.
+    """
     if share is None or not math.isfinite(share):
         return "—"
     if abs(share) < 0.0005:
         return "0 %"
+    if abs(share) >= 10:
+        return ">+999 %" if share > 0 else "<-999 %"
     digits = 1 if abs(share) < 0.1 else 0
     return f"{'+' if share > 0 else '-'}{abs(share) * 100:.{digits}f} %"
