@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from gonogo.model import Evidence, GateState, LaunchState, Outcome, PhaseState, Verdict
 from gonogo.report.html import render
+from gonogo.report.text import percent
 from sample_state import all_go, gate, holding, png, sample, t3_phase, write_evidence
 
 HERE = Path("reports")
@@ -111,6 +112,22 @@ def test_any_text_keeps_the_page_whole(text: str) -> None:
     assert [t for t, _ in found.tags if t in {"table", "tr", "li", "section"}] == [
         t for t, _ in plain.tags if t in {"table", "tr", "li", "section"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (None, "—"),
+        (0.0, "0 %"),
+        (0.05, "+5.0 %"),
+        (-1.05, "-105 %"),
+        (9.9, "+990 %"),
+        (155.0, ">+999 %"),
+        (-20, "<-999 %"),
+    ],
+)
+def test_a_margin_is_short(share: float | None, shown: str) -> None:
+    assert percent(share) == shown
 
 
 def test_direction_marks_and_terminal_colours_are_dropped() -> None:

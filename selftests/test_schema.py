@@ -321,6 +321,16 @@ def test_an_ignored_table_takes_its_columns_along() -> None:
     assert compared(catalog(), extra, ignore=["*:*"]) == 0
 
 
+def test_names_with_dots_hide_nothing() -> None:
+    """Column z of table "x.y" and column "y.z" of table x are written alike."""
+    right = catalog(*table("x.y"), *table("x"), column("x.y", "z", type="text"), column("x", "y.z", type="text"))
+    wrong = catalog(*table("x.y"), *table("x"), column("x.y", "z", type="text"), column("x", "y.z", type="int"))
+
+    assert [one.what for one in compare(right, wrong)] == ["different"]
+    assert [one.what for one in compare(wrong, right)] == ["different"]
+    assert compared(right, wrong, ["column"]) == 2
+
+
 def test_an_extension_may_be_there_in_addition_but_not_be_missing() -> None:
     trigrams = SchemaObject("extension", "pg_trgm", "", {}, "CREATE EXTENSION pg_trgm", "pg_trgm")
 

@@ -29,7 +29,9 @@ __all__ = [
     "objects_of",
 ]
 
-_Key = tuple[str, str]
+_Key = tuple[str, str, str]
+"""Kind, name, and for what is named within a table also that table: names may hold dots of their own."""
+_WITHIN = frozenset(("column", "constraint", "trigger", "rule", "policy"))
 _Objects = Mapping[_Key, tuple[int, SchemaObject]]
 
 _LONGEST = 110
@@ -74,13 +76,13 @@ def compare(expected: Catalog, actual: Catalog, ignore: Sequence[str] = ()) -> t
             continue
         if key not in found:
             steps = tuple(schema_sql.for_missing(one, position, around))
-            differences.append(Difference(*key, "missing", _missing(one, expected, actual), steps))
+            differences.append(Difference(one.kind, one.name, "missing", _missing(one, expected, actual), steps))
         elif changed := _changed(one, found[key][1]):
             differences.append(_different(one, found[key][1], changed, position, around))
     for key, (position, one) in found.items():
         if key not in wanted and one.parent not in extra and one.kind != "extension":
             steps = tuple(schema_sql.for_unexpected(one, position, around))
-            differences.append(Difference(*key, "unexpected", f"{_title(one)}: not expected", steps))
+            differences.append(Difference(one.kind, one.name, "unexpected", f"{_title(one)}: not expected", steps))
     kept = [one for one in differences if not _ignored(one.kind, one.name, ignore)]
     return tuple(sorted(kept, key=lambda d: (KINDS.index(d.kind), d.name)))
 
@@ -96,7 +98,7 @@ def compared(expected: Catalog, actual: Catalog, kinds: Iterable[str] = KINDS, i
     chosen = set(kinds)
     return sum(
         kind in chosen and one.parent not in alone and not _ignored(kind, name, ignore)
-        for (kind, name), (_, one) in {**found, **wanted}.items()
+        for (kind, name, _), (_, one) in {**found, **wanted}.items()
     )
 
 
@@ -137,12 +139,15 @@ def _ignored(kind: str, name: str, patterns: Sequence[str]) -> bool:
 
 
 def _by_key(catalog: Catalog) -> _Objects:
-    return {(one.kind, one.name): (position, one) for position, one in enumerate(catalog.objects)}
+    return {
+        (one.kind, one.name, one.parent if one.kind in _WITHIN else ""): (position, one)
+        for position, one in enumerate(catalog.objects)
+    }
 
 
 def _owners(of: _Objects, without: _Objects) -> set[str]:
     """Names of tables and views that only one side has."""
-    return {name for kind, name in of if kind in ("table", "view") and (kind, name) not in without}
+    return {key[1] for key in of if key[0] in ("table", "view") and key not in without}
 
 
 def _surroundings(expected: Catalog) -> schema_sql.Surroundings:
