@@ -43,11 +43,12 @@ class Bench:
     server: PostgresServer
     root: Path
     backup: dict[str, Any] = field(default_factory=dict)
+    database: dict[str, Any] = field(default_factory=dict)
 
     def target(self) -> Target:
         info = {"base_url": "https://app.fleet.test", "database_url": self.url}
         base: dict[str, Any] = {"command": None, "files": None, "volatile": None}
-        return target_at(info, root=self.root, backup=base | self.backup)
+        return target_at(info, root=self.root, backup=base | self.backup, database=self.database)
 
     def created(self) -> Called:
         target = self.target()

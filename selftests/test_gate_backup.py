@@ -48,6 +48,16 @@ def test_a_dump_of_the_gates_own_restores_exactly(bench: Bench) -> None:
     assert b"P-1" not in restored.evidence["rows.json"]
 
 
+def test_a_pattern_that_ignores_every_object_leaves_nothing_compared(bench: Bench) -> None:
+    bench.database = {"ignore": ["*"]}
+    assert bench.created().outcome is Outcome.PASS
+
+    restored = bench.restored()
+
+    assert restored.outcome is Outcome.INCONCLUSIVE
+    assert restored["differences between the restored schema"].n == 0
+
+
 def test_what_changed_after_the_dump_does_not_blame_it(bench: Bench) -> None:
     assert bench.created().outcome is Outcome.PASS
     bench.run(

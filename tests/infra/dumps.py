@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gonogo import Target, TargetError, ToolError
+from gonogo import Scratch, Target, TargetError, ToolError
+from gonogo.probes.dump import RestoreFacts, restore_dump
 from gonogo.probes.rows import RowFacts, TableRows
 
 KEPT_DUMPS = 3
@@ -55,6 +56,17 @@ def fresh_dump(target: Target) -> Path:
             f"there is no backup of {target.name} in {where}; a backup job, or the gate backup.created, makes one"
         )
     return found[-1]
+
+
+def restore(target: Target, scratch: Scratch, environment: Mapping[str, str], path: Path) -> RestoreFacts:
+    """Restore a dump into the scratch database that ``environment`` names, within ``backup.restore_s``."""
+    return restore_dump(
+        path,
+        environment=environment,
+        pg_restore=scratch.tool("pg_restore"),
+        psql=scratch.tool("psql"),
+        timeout_s=target.settings("backup").restore_s,
+    )
 
 
 def dumps_of(target: Target) -> list[Path]:

@@ -33,11 +33,10 @@ from gonogo.probes.dump import (
     inspect_dump,
     major,
     make_dump,
-    restore_dump,
     sha256_of,
 )
 from gonogo.probes.rows import RowFacts, Snapshot, TableList, count_rows, in_snapshot, list_tables
-from gonogo.schema import Catalog, compare, fingerprint
+from gonogo.schema import Catalog, compare, compared, fingerprint
 
 OLDER_CLIENT = "pg_dump's manual: it refuses servers newer than itself, and knows nothing of what they added"
 ONE_MOMENT = "pg_dump's manual: a dump shows one moment; what did not change around it must be equal"
@@ -248,13 +247,7 @@ def test_restore(target: Target, scratch: Scratch, measure: Measure, evidence: E
     record = dumps.recall(target, sha256)
     evidence.json("restored.json", {"file": path.name, "sha256": sha256, "seen_being_made": record is not None})
     with scratch.database(scratch.roles) as copy:
-        restored = restore_dump(
-            path,
-            environment=copy.environment,
-            pg_restore=scratch.tool("pg_restore"),
-            psql=scratch.tool("psql"),
-            timeout_s=backup.restore_s,
-        )
+        restored = dumps.restore(target, scratch, copy.environment, path)
         if not _measure_restored(target, measure, restored):
             return
         live = read_catalog(target.database_url, database.schema_name, database.timeout_s)
@@ -307,7 +300,7 @@ def _measure_schema(target: Target, measure: Measure, live: Catalog, have: Catal
         "differences between the restored schema and the live one",
         dumps.short(details),
         empty("the live schema, " + fingerprint(live)[:12]),
-        n=len(live.objects),
+        n=compared(live, have, ignore=ignored),
     )
 
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytest
-from tests.infra.dumps import fresh_dump
+from tests.infra.dumps import fresh_dump, restore
 from tests.infra.expected import expected_catalog
 
 from gonogo import Bound, EvidenceKeeper, Measure, Scratch, Target, ToolError, at_least, at_most, empty, equals
 from gonogo.probes.catalog import read_catalog
-from gonogo.probes.dump import error_lines, restore_dump
+from gonogo.probes.dump import error_lines
 from gonogo.probes.migrating import MigrationFacts, watch
 from gonogo.probes.rows import RowFacts, count_rows
 from gonogo.schema import Catalog, compare, compared
@@ -74,13 +74,7 @@ class Trial:
 
     def restore(self, scratch: Scratch) -> bool:
         """Make the copy from the fresh backup; False if that failed."""
-        restored = restore_dump(
-            fresh_dump(self._target),
-            environment=self._environment,
-            pg_restore=scratch.tool("pg_restore"),
-            psql=scratch.tool("psql"),
-            timeout_s=self._backup.restore_s,
-        )
+        restored = restore(self._target, scratch, self._environment, fresh_dump(self._target))
         errors = list(restored.errors)
         if restored.status is None and not errors:
             errors = [f"it took longer than {self._backup.restore_s:g} s"]

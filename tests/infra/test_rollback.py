@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from tests.infra.dumps import restore
 from tests.infra.release import (
     OUTPUT_RULE,
     OVERTIME,
@@ -27,10 +28,9 @@ from tests.infra.release import (
 
 from gonogo import EvidenceKeeper, Measure, Scratch, Target, TargetError, ToolError, at_most, empty
 from gonogo.probes.catalog import read_catalog
-from gonogo.probes.dump import restore_dump
 from gonogo.probes.outage import HealthWatch
 from gonogo.probes.rows import RowFacts, count_rows
-from gonogo.schema import Catalog, closing_sql, compare
+from gonogo.schema import Catalog, closing_sql, compare, compared
 
 LAUNCHED = "launch.toml: launch.version"
 AS_BEFORE = "playbook: a rollback restores the backup that was chosen"
@@ -102,13 +102,7 @@ def restored(target: Target, dump: Path, scratch: Scratch) -> Saved:
     """
     database, backup = target.settings("database"), target.settings("backup")
     with scratch.database(scratch.roles) as copy:
-        facts = restore_dump(
-            dump,
-            environment=copy.environment,
-            pg_restore=scratch.tool("pg_restore"),
-            psql=scratch.tool("psql"),
-            timeout_s=backup.restore_s,
-        )
+        facts = restore(target, scratch, copy.environment, dump)
         if facts.errors or facts.status != 0:
             why = facts.errors[0] if facts.errors else f"status {facts.status} after {facts.duration_s:.0f} s"
             raise TargetError(
@@ -200,13 +194,14 @@ def judge_data(target: Target, measure: Measure, evidence: EvidenceKeeper, saved
     evidence.text("difference.txt", "".join(f"{one.detail}\n" for one in differences))
     evidence.text("close.sql", closing_sql(differences, schema))
     details = [one.detail for one in differences]
-    measure("differences from the dump's schema", details, empty(AS_BEFORE), n=len(saved.catalog.objects))
+    held = compared(saved.catalog, catalog, ignore=database.ignore)
+    measure("differences from the dump's schema", details, empty(AS_BEFORE), n=held)
 
     rows = count_rows(target.database_url, schema, full_rows=backup.full_rows, timeout_s=backup.restore_s)
     evidence.json("rows.json", {"dump": asdict(saved.rows), "target": asdict(rows)})
-    compared = [name for name in saved.rows.tables if name not in backup.volatile]
-    n = sum(saved.rows.tables[name].rows for name in compared)
-    measure("tables that lack or changed rows", changed_rows(saved.rows, rows, compared), empty(AS_BEFORE), n=n)
+    tables = [name for name in saved.rows.tables if name not in backup.volatile]
+    n = sum(saved.rows.tables[name].rows for name in tables)
+    measure("tables that lack or changed rows", changed_rows(saved.rows, rows, tables), empty(AS_BEFORE), n=n)
     behind = [
         f"{name}: {rows.sequences.get(name)}, {value} in the dump"
         for name, value in saved.rows.sequences.items()
