@@ -16,8 +16,8 @@ import gonogo
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 PURE = ("model", "errors", "statistics", "bounds", "plan", "playbook", "verdict", "selection")
-PURE += ("schema", "schema_objects", "schema_rows", "schema_sql")
-BELOW_PROBES = ("errors", "statistics", "schema", "processes", "pgsession")
+PURE += ("migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
+BELOW_PROBES = ("errors", "statistics", "migrations", "schema", "processes", "pgsession")
 PROBES = sorted(p.stem for p in (SRC / "gonogo" / "probes").glob("*.py") if p.stem != "__init__")
 HEAVY = ("pydantic", "httpx", "jinja2", "playwright", "psycopg", "dns", "markdown_it", "locust", "fleetboard")
 
@@ -100,7 +100,8 @@ def test_gates_use_public_names_and_probes_only() -> None:
         private = {
             name
             for name in within(imports(path), "gonogo", "fleetboard")
-            if name not in public and not name.startswith(("gonogo.probes.", "gonogo.schema."))
+            if name not in public
+            and not name.startswith(("gonogo.probes.", "gonogo.schema.", "gonogo.migrations."))
         }
         assert private == set(), path
 

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 
 from gonogo.errors import TargetError, ToolError
-from gonogo.probes.migrating import UNSEEN, MigrationFacts, watch
+from gonogo.migrations import UNSEEN, MigrationFacts
+from gonogo.probes.migrating import watch
 
 BEFORE = """
 CREATE TABLE history (name text PRIMARY KEY);

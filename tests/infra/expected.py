@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from gonogo import Scratch, Target, TargetError, ToolError
 from gonogo.probes.catalog import read_catalog
+from gonogo.probes.dump import error_lines
 from gonogo.schema import Catalog
-
-FAILED = re.compile(r"(?:^|[\s:])(?:ERROR|FATAL|PANIC):", re.MULTILINE)
-"""How PostgreSQL's programs begin the line of a statement that failed."""
 
 LAST_LINES = 5
 """Of a command's output, in a sentence about it."""
@@ -39,7 +35,7 @@ def _made_of_nothing(target: Target, scratch: Scratch) -> Catalog:
     database = target.settings("database")
     with scratch.database(roles=scratch.roles) as empty_one:
         done = target.run(database.migrate, timeout_s=database.migrate_s, environment=empty_one.environment)
-        if done.status != 0 or FAILED.search(done.output):
+        if done.status != 0 or error_lines(done.output):
             raise TargetError(_did_not_migrate(done.command, done.status, done.output, database.migrate_s))
         made = read_catalog(empty_one.url, database.schema_name, database.timeout_s)
     if all(one.kind == "extension" for one in made.objects):
@@ -58,8 +54,7 @@ def _made_nothing(command: str, schema: str) -> str:
 def _did_not_migrate(command: str, status: int | None, output: str, limit_s: float) -> str:
     ended = f"did not end within {limit_s:g} s" if status is None else f"ended with status {status}"
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    failures = [line for line in lines if FAILED.search(line)]
-    said = " / ".join((failures or lines[-LAST_LINES:])[:LAST_LINES]) or "nothing"
+    said = " / ".join((error_lines(output) or lines[-LAST_LINES:])[:LAST_LINES]) or "nothing"
     failed = " after a statement failed" if status == 0 else ""
     return (
         f"the expected schema can't be made: {command} (launch.toml: database.migrate) {ended}{failed} on an empty "

@@ -11,9 +11,10 @@ from tests.infra.dumps import fresh_dump, restore
 from tests.infra.expected import expected_catalog
 
 from gonogo import Bound, EvidenceKeeper, Measure, Scratch, Target, ToolError, at_least, at_most, empty, equals
+from gonogo.migrations import MigrationFacts
 from gonogo.probes.catalog import read_catalog
 from gonogo.probes.dump import error_lines
-from gonogo.probes.migrating import MigrationFacts, watch
+from gonogo.probes.migrating import watch
 from gonogo.probes.rows import RowFacts, count_rows
 from gonogo.schema import Catalog, compare, compared
 

@@ -39,7 +39,7 @@ ARCHIVE_FACT = re.compile(
     r"^; +(dbname|Dumped from database version|Dumped by pg_dump version): (.*)$", re.MULTILINE
 )
 CREATED = re.compile(r"^; Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", re.MULTILINE)
-FAILED = re.compile(r"\berror:|\bERROR:|\bFATAL:|\bfatal:")
+FAILED = re.compile(r"\berror:|\bERROR:|\bFATAL:|\bfatal:|\bPANIC:")
 
 # Types of entries whose name has more than one word; of all others the first word is the type.
 LONG_TYPES = re.split(
