@@ -220,7 +220,8 @@ def test_a_restore_slower_than_its_bound(bench: Bench) -> None:
 
 
 def test_a_dump_that_is_still_being_written(bench: Bench) -> None:
-    bench.job(after="(for i in $(seq 400); do echo >> $OUT; sleep 0.01; done) > /dev/null 2>&1 &")
+    # Without a pause: on a busy machine a writer that sleeps may not write between the gate's two looks.
+    bench.job(after="export OUT; timeout 6 sh -c 'while :; do echo >> $OUT; done' > /dev/null 2>&1 &")
 
     created = bench.created()
 
