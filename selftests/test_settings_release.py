@@ -14,7 +14,7 @@ from gonogo.launchfile import load_launch_file
 from gonogo.ledger import RunWriter
 from gonogo.loading import check_arming, load_plan
 from gonogo.settings import LaunchFile
-from gonogo.tables_release import EXPECTED_OUTPUT
+from gonogo.tables.release import EXPECTED_OUTPUT
 from gonogo.target import Target
 from gonogo.targets import Targets
 

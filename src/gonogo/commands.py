@@ -17,7 +17,7 @@ from gonogo.loading import LoadedPlan, load_plan
 from gonogo.model import Ask, BoxKind, GateState, LaunchState, Outcome, Records, Verdict
 from gonogo.plan import DEFAULT_TARGET, LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.settings import TargetSettings
-from gonogo.tables import FromEnv
+from gonogo.tables.base import FromEnv
 from gonogo.terminal import board, launched, phase_title
 from gonogo.verdict import judge, scope_verdict
 

@@ -16,8 +16,19 @@ from pydantic import Field, field_validator, model_validator
 
 from gonogo.errors import ToolError
 from gonogo.model import Launch
-from gonogo.tables import Dns, FromEnv, Http, Load, Smoke, Table, Tls, Websocket
-from gonogo.tables_release import Backup, Database, Deploy, Rollback
+from gonogo.tables.base import FromEnv, Table
+from gonogo.tables.change import Change
+from gonogo.tables.dns import Dns
+from gonogo.tables.edge import Edge
+from gonogo.tables.http import Http
+from gonogo.tables.load import Load
+from gonogo.tables.monitoring import Monitoring
+from gonogo.tables.notify import Docs, Notify
+from gonogo.tables.release import Backup, Database, Deploy, Rollback
+from gonogo.tables.service import Logs, Process, Services
+from gonogo.tables.smoke import Smoke
+from gonogo.tables.tls import Tls
+from gonogo.tables.websocket import Websocket
 
 Kind = Literal["production", "staging", "disposable"]
 
@@ -44,6 +55,14 @@ class TargetSettings(Table):
     rollback: Rollback | None = None
     load: Load | None = None
     smoke: Smoke | None = None
+    edge: Edge | None = None
+    process: Process | None = None
+    logs: Logs | None = None
+    services: Services | None = None
+    monitoring: Monitoring | None = None
+    notify: Notify | None = None
+    docs: Docs | None = None
+    change: Change | None = None
 
     @field_validator("base_url")
     @classmethod
@@ -188,7 +207,8 @@ class LaunchFile(Table):
 
 
 _TABLES = (
-    "dns", "tls", "http", "websocket", "database", "backup", "deploy", "rollback", "load", "smoke",
+    "dns", "tls", "http", "websocket", "database", "backup", "deploy", "rollback", "load", "smoke", "edge",
+    "process", "logs", "services", "monitoring", "notify", "docs", "change",
 )  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from gonogo.errors import TargetError, ToolError
 from gonogo.processes import CommandFacts, run_command
 from gonogo.settings import TargetSettings, split_host_port, value_of
-from gonogo.tables import Http
-from gonogo.tables_release import commit_hash
+from gonogo.tables.http import Http
+from gonogo.tables.release import commit_hash
 
 if TYPE_CHECKING:
     from gonogo.probes.http import HttpProbe

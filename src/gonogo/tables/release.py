@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from gonogo.tables import FromEnv, Table
-
-Command = Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-"""Program and arguments, no shell; ``{python}`` stands for the interpreter that runs the gates."""
-
-Names = Annotated[tuple[str, ...], Field(strict=False)]
+from gonogo.tables.base import Command, FromEnv, Names, Table
 
 EXPECTED_OUTPUT = (
     "Pre-flight checks passed",
