@@ -29,6 +29,8 @@ AFTER_DEPLOYMENT = {
     "release.deployed",
 }
 """Gates that find the new release, or are red."""
+PARTS = {"inboxes": ("announce.", "services."), "cache": ("services.",), "monitoring": ("monitoring.",)}
+"""Parts of the embedded target that only some gates need, and the beginnings of these gates' ids."""
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 20.0
 
@@ -63,6 +65,9 @@ def _embedded(faults: tuple[str, ...], gates: tuple[str, ...]) -> Iterator[Mappi
     command = ["up", "--json"]
     if DEPLOYS in gates or (BEFORE_DEPLOYMENT.intersection(gates) and not AFTER_DEPLOYMENT.intersection(gates)):
         command += ["--release", RELEASE_BEFORE]
+    idle = [part for part, users in PARTS.items() if not any(gate.startswith(users) for gate in gates)]
+    if idle:
+        command += ["--without", ",".join(idle)]
     if faults:
         command += ["--fault", ",".join(faults)]
     with _fleetboard(command) as line:

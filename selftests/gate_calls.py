@@ -100,7 +100,7 @@ def target_at(
     launch = LaunchFile.model_validate(raw)
     provided = {key: value for key, value in info.items() if isinstance(value, str)}
     provided |= {f"env.{key}": value for key, value in info.get("env", {}).items()}
-    return Target(name, launch.targets[name], provided, launch.launch.version, root=root)
+    return Target(name, launch.targets[name], provided, launch.launch.version, root=root, plan=launch)
 
 
 def scratch_for(target: Target, server: PostgresServer) -> Scratch:

@@ -27,7 +27,7 @@ JOB = ["{python}", "-m", "fleetboard", "backup"]
 WORDS = {
     "dump-truncated": {
         "backup.created": "could not read from input file: end of file",
-        "backup.restore": "errors while it was restored: pg_restore: error: ",
+        "backup.restore": "errors while it was restored: pg_restore:",
     },
     "dump-of-other-database": {"backup.created": "database it was made of: "},
     "dump-too-old": {"backup.created": "required <= 7200 s (default: backup.max_age_s)"},

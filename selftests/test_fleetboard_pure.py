@@ -262,7 +262,7 @@ def test_zone_answers() -> None:
     """Authoritative data, NODATA and NXDOMAIN with the SOA, REFUSED for what is not ours."""
     answer = ask("APP.fleet.test.", "A")
     assert answer.header.aa == 1
-    assert [(str(rr.rdata), rr.ttl) for rr in answer.rr] == [("127.0.0.1", 60)]
+    assert [(str(rr.rdata), rr.ttl) for rr in answer.rr] == [("127.0.0.2", 60)]
     nodata = ask("app.fleet.test", "AAAA")
     assert (nodata.header.rcode, nodata.rr, len(nodata.auth)) == (0, [], 1)
     missing = ask("nope.fleet.test", "A")
@@ -274,4 +274,4 @@ def test_zone_answers() -> None:
 def test_wrong_address_comes_second() -> None:
     """Clients that take the first address still get through."""
     addresses = [str(rr.rdata) for rr in ask("app.fleet.test", "A", "dns-wrong-address").rr]
-    assert addresses == ["127.0.0.1", "127.0.0.66"]
+    assert addresses == ["127.0.0.2", "127.0.0.66"]

@@ -83,7 +83,7 @@ def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
         with supervisor.work_folder() as work:
             logs = (arguments.state_dir.absolute() if arguments.state_dir else work) / "logs"
             logs.mkdir(parents=True, exist_ok=True)
-            target = supervisor.Target(names, work, logs, releases.find(arguments.release))
+            target = supervisor.Target(names, work, logs, releases.find(arguments.release), arguments.without)
             try:
                 endpoints = target.start()
                 _announce(endpoints.to_dict(), as_json=arguments.json)
@@ -127,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=releases.RELEASES,
         default=releases.NEW.version,
         help="The release to run (default: %(default)s)",
+    )
+    up.add_argument(
+        "--without",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=[],
+        metavar="PART[,PART]",
+        help="Leave these out: inboxes, cache, monitoring",
     )
     up.add_argument("--json", action="store_true", help="Say how to reach it as one line of JSON")
     up.add_argument("--state-dir", type=Path, metavar="DIR", help="Keep the logs in DIR/logs after the end")

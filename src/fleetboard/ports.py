@@ -1,20 +1,26 @@
-"""Free loopback ports."""
+"""Addresses and free ports; all of them on this machine."""
 
 from __future__ import annotations
 
 import socket
 
 HOST = "127.0.0.1"
-"""The only address this target ever listens on."""
+"""The inner side: databases, application processes and whatever else users must not reach."""
+
+EDGE = "127.0.0.2"
+"""The outer side: what the target's name leads to. An address of its own, so that one can tell what is exposed."""
+
+SECOND_EDGE = "127.0.0.3"
+"""A second outer address, for faults that only one of two addresses has."""
 
 
-def listening_socket(backlog: int = 512) -> socket.socket:
-    """A TCP socket that listens on a free port already.
+def listening_socket(backlog: int = 512, host: str = HOST, port: int = 0) -> socket.socket:
+    """A TCP socket that listens already, on a free port unless one is given.
 
     Handing the socket itself to a server leaves no moment in which another could take the port.
     """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.bind((HOST, 0))
+    sock.bind((host, port))
     sock.listen(backlog)
     return sock
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from fleetboard import processes
 from fleetboard.errors import StartError
 from fleetboard.pki import Authority, Identity
-from fleetboard.ports import HOST
+from fleetboard.ports import EDGE, HOST
 from fleetboard.zone import APP_NAME
 
 _VARIABLE = "FLEETBOARD_HAPROXY"
@@ -195,7 +195,7 @@ def wait_until_served(child: processes.Child, port: int, leaf: Identity) -> None
             raise StartError(f"haproxy ended with status {child.process.returncode}: {child.last_words()}")
         try:
             with (
-                socket.create_connection((HOST, port), timeout=0.5) as raw,
+                socket.create_connection((EDGE, port), timeout=0.5) as raw,
                 context.wrap_socket(raw, server_hostname=APP_NAME) as tls,
             ):
                 shown = tls.getpeercert(binary_form=True) or b""

@@ -18,6 +18,9 @@ STATE = "FLEETBOARD_STATE"
 BACKUPS = "FLEETBOARD_BACKUPS"
 """Environment variable with the folder of the dumps."""
 
+LOGS = "FLEETBOARD_LOGS"
+"""Environment variable with the folder of the logs."""
+
 
 @dataclass(frozen=True)
 class State:

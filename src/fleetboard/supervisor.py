@@ -18,12 +18,12 @@ from typing import Any
 
 import psycopg
 
-from fleetboard import backups, breakage, migrate, postgres, processes, proxy, releases, seed, state
+from fleetboard import backups, breakage, migrate, parts, postgres, processes, proxy, releases, seed, state
 from fleetboard.applications import INSTANCES, Applications
 from fleetboard.control import Control
 from fleetboard.errors import OperationError, StartError
 from fleetboard.pki import Authority
-from fleetboard.ports import HOST, listening_socket, port_of
+from fleetboard.ports import EDGE, HOST, listening_socket, port_of
 from fleetboard.releases import NEW, OLD, Release
 from fleetboard.zone import APP_NAME, DnsServer
 
@@ -90,11 +90,15 @@ class Signals:
 class Target:
     """One embedded target: PostgreSQL, two application processes, HAProxy, DNS."""
 
-    def __init__(self, faults: Sequence[str], work: Path, logs: Path, release: Release = NEW) -> None:
+    def __init__(
+        self, faults: Sequence[str], work: Path, logs: Path, release: Release = NEW, without: Sequence[str] = ()
+    ) -> None:
         self._faults = tuple(faults)
         self._work = work
         self._logs = logs
         self._release = release
+        self._without = tuple(without)
+        self._closing = contextlib.ExitStack()
         self._children: list[processes.Child] = []
         self._held: list[psycopg.Connection[tuple[object, ...]]] = []
         self._applications: Applications | None = None
@@ -120,8 +124,19 @@ class Target:
         self._write_state(cluster, applications)
         self._dns = DnsServer(self._faults)
         self._dns.start()
+        base_url = f"https://{APP_NAME}:{web_port}"
+        around = parts.Surroundings(
+            self._work,
+            self._logs,
+            self._faults,
+            self._children,
+            self._closing,
+            authority,
+            base_url,
+            applications.addresses,
+        )
         return Endpoints(
-            base_url=f"https://{APP_NAME}:{web_port}",
+            base_url=base_url,
             resolver=f"{HOST}:{self._dns.port}",
             ca_file=str(ca_file),
             database_url=cluster.url("fleet_readonly"),
@@ -130,7 +145,12 @@ class Target:
             commit=releases.commit(NEW),
             faults=self._faults,
             pid=os.getpid(),
-            env={state.STATE: str(self._state_file), state.BACKUPS: str(self._backups)},
+            env={
+                state.STATE: str(self._state_file),
+                state.BACKUPS: str(self._backups),
+                state.LOGS: str(self._logs),
+                **parts.start(around, self._without),
+            },
         )
 
     @property
@@ -140,6 +160,7 @@ class Target:
 
     def stop(self) -> None:
         """Take everything down, what was started last first."""
+        self._closing.close()
         if self._dns is not None:
             self._dns.stop()
         if self.control is not None:
@@ -197,7 +218,7 @@ class Target:
 
     def _start_proxy(self, program: str, authority: Authority, backends: dict[str, int]) -> int:
         leaf, pem = proxy.issue_web_certificate(authority, self._faults)
-        with listening_socket() as sock:
+        with listening_socket(host=EDGE) as sock:
             port, fd = port_of(sock), sock.fileno()
             config = proxy.write_config(self._work, pem, fd, backends, self._faults)
             child = proxy.start(program, config, fd, self._logs / "haproxy.log")

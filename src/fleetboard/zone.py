@@ -9,7 +9,7 @@ from dnslib import CAA, CLASS, NS, QTYPE, RCODE, RD, RR, SOA, A, DNSRecord  # ty
 from dnslib.server import BaseResolver, DNSHandler, DNSLogger, TCPServer, UDPServer  # type: ignore[import-untyped]
 
 from fleetboard.errors import StartError
-from fleetboard.ports import HOST
+from fleetboard.ports import EDGE, HOST
 
 ZONE = "fleet.test"
 APP_NAME = "app.fleet.test"
@@ -26,7 +26,7 @@ Zone = Mapping[tuple[str, str], Sequence[RD]]
 def build_zone(faults: Sequence[str]) -> Zone:
     """The records that are served."""
     # The right address comes first, so that clients which take the first one still get through.
-    addresses = [A(HOST), A(_WRONG_ADDRESS)] if "dns-wrong-address" in faults else [A(HOST)]
+    addresses = [A(EDGE), A(_WRONG_ADDRESS)] if "dns-wrong-address" in faults else [A(EDGE)]
     times = (2026010100, 3600, 600, 86_400, TTL_S)  # serial, refresh, retry, expire, negative TTL
     return {
         (ZONE, "SOA"): [SOA(f"ns1.{ZONE}", f"hostmaster.{ZONE}", times)],

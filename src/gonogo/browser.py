@@ -126,12 +126,13 @@ def _reachable(targets: Targets) -> list[Target]:
 
 def _rules(targets: Sequence[Target]) -> str:
     """Each target's name goes where the plan's resolver says; no other name leads anywhere outside."""
-    rules = []
+    rules, addresses = [], []
     for target in targets:
         address = target.connect_to(target.host, target.port)[0]
-        rules.append(f"MAP {target.host} " + (f"[{address}]" if ":" in address else address))
+        addresses.append(f"[{address}]" if ":" in address else address)
+        rules.append(f"MAP {target.host} {addresses[-1]}")
     if any(target.resolver for target in targets):
-        rules += ["MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1"]
+        rules += ["MAP * ~NOTFOUND", *(f"EXCLUDE {address}" for address in addresses)]
     return ", ".join(dict.fromkeys(rules))
 
 

@@ -21,6 +21,8 @@ class LoadedPlan:
     plan: Plan
     launch_file: LaunchFile | None
     root: Path
+    launch_path: Path | None = None
+    """Where the launch file was read."""
 
     @property
     def has_playbook(self) -> bool:
@@ -90,7 +92,7 @@ def load_plan(root: Path, target: str | None = None, *, launch_file: str | None 
         base_url=settings.base_url or "",
     )
     _check_companions(plan, settings)
-    return LoadedPlan(plan, loaded, root)
+    return LoadedPlan(plan, loaded, root, launch_path)
 
 
 def check_arming(loaded: LoadedPlan, armed: Sequence[str]) -> None:

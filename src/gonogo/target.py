@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gonogo.errors import TargetError, ToolError
+from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
-from gonogo.settings import TargetSettings, split_host_port, value_of
+from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, value_of
 from gonogo.tables.http import Http
 from gonogo.tables.release import commit_hash
 
@@ -37,6 +38,8 @@ class Target:
         reports: Path | None = None,
         armed: Sequence[str] = (),
         productions: Collection[tuple[str, ...]] = (),
+        plan: LaunchFile | None = None,
+        launch_file: Path | None = None,
     ) -> None:
         """Join the file's settings with what brought the target up.
 
@@ -49,6 +52,8 @@ class Target:
             reports: folder of the reports; ``reports`` in the plan's if ``None``.
             armed: what may be done to a target that is not disposable.
             productions: commands that change the production targets of the same launch.toml.
+            plan: the whole of launch.toml; with it come the date of the launch and the people.
+            launch_file: where that was read; ``launch.toml`` in the plan's folder if ``None``.
 
         Raises:
             ToolError: nothing says where the target is.
@@ -58,6 +63,13 @@ class Target:
         self._provided = provided
         self._armed = frozenset(armed)
         self._productions = frozenset(productions)
+        self.at = plan.launch.at if plan else None
+        """When the launch is, in UTC; ``None`` as long as the plan says TBD."""
+        self.project = plan.launch.project if plan else ""
+        self.people: Mapping[str, Person] = plan.people if plan else {}
+        """Who holds each role."""
+        self.launch_file = launch_file or self.root / LAUNCH_FILE
+        """The file that describes this target."""
         self.name = name
         self.kind = settings.kind
         self.version = version
@@ -202,13 +214,21 @@ class Target:
         whole = {**inherited, **(environment or {})}
         return run_command(filled, timeout_s=timeout_s, environment=whole, cwd=self.root, answers=answers)
 
+    def expand(self, text: str) -> str:
+        """A setting with each ``$NAME`` replaced by that variable of :attr:`environment`; ``$$`` is a dollar sign.
+
+        Raises:
+            ToolError: a variable is not set.
+        """
+        return _expanded(text, self.environment)
+
     def files(self, pattern: str) -> list[Path]:
         """Files that match a pattern with wildcards and ``$NAME``, relative to the plan's folder, newest last.
 
         Raises:
             ToolError: the pattern names a variable that is not set, or is none.
         """
-        path = Path(_expanded(pattern, self.environment)).expanduser()
+        path = Path(self.expand(pattern)).expanduser()
         anchor = Path(path.anchor) if path.is_absolute() else self.root
         found = []
         try:

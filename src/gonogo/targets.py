@@ -111,6 +111,8 @@ class Targets:
             reports=reports_folder(self._config),
             armed=armed,
             productions=self._productions(),
+            plan=self._loaded.launch_file,
+            launch_file=self._loaded.launch_path,
         )
         for secret in secrets_in(target.environment):
             self._writer.redact.add(secret)

@@ -1,0 +1,81 @@
+"""The embedded target for in-process calls of gates: the edge alone, or all of it with faults that come and go."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fleetboard import control, processes, proxy, state
+from fleetboard.pki import Authority
+from fleetboard.ports import EDGE, listening_socket, port_of
+from fleetboard.zone import APP_NAME, DnsServer
+from fleetboard_target import Running, running
+
+
+@contextlib.contextmanager
+def edge(*faults: str, backends: Mapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+    """DNS server and HAProxy with these faults, no application behind them; up in about 0.2 s.
+
+    Args:
+        faults: of the edge.
+        backends: loopback ports of servers to send requests to; without any, HAProxy answers 503.
+
+    Yields:
+        what ``target_at`` needs: base_url, resolver, ca_file.
+    """
+    work = Path(tempfile.mkdtemp(prefix="gonogo-edge-", dir="/tmp"))
+    work.chmod(0o755)
+    children: list[processes.Child] = []
+    dns = DnsServer(faults)
+    try:
+        authority = Authority.create()
+        (work / "root.pem").write_bytes(authority.root.pem)
+        leaf, pem = proxy.issue_web_certificate(authority, faults)
+        with listening_socket(host=EDGE) as sock:
+            port, fd = port_of(sock), sock.fileno()
+            config = proxy.write_config(work, pem, fd, backends or {}, faults)
+            children.append(proxy.start(proxy.find_haproxy(), config, fd, work / "haproxy.log"))
+        proxy.wait_until_served(children[0], port, leaf)
+        dns.start()
+        yield {
+            "base_url": f"https://{APP_NAME}:{port}",
+            "resolver": f"127.0.0.1:{dns.port}",
+            "ca_file": str(work / "root.pem"),
+        }
+        dns.stop()
+    finally:
+        processes.stop_all(children)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class Fleet:
+    """A whole target whose application processes can be given faults, one after another."""
+
+    def __init__(self, target: Running) -> None:
+        self.target = target
+        self.info = target.info
+        self._control = str(Path(self.info["env"][state.STATE]).parent / "control.sock")
+
+    @contextlib.contextmanager
+    def faults(self, *names: str) -> Iterator[dict[str, Any]]:
+        """Restart both application processes with these faults (about 1 s), and without them at the end."""
+        self._restart(names)
+        try:
+            yield self.info
+        finally:
+            self._restart(())
+
+    def _restart(self, names: tuple[str, ...]) -> None:
+        control.ask(self._control, do="stop")
+        control.ask(self._control, do="start", release=self.info["version"], faults=list(names))
+
+
+@contextlib.contextmanager
+def fleet(*arguments: str, without: str = "inboxes,cache,monitoring") -> Iterator[Fleet]:
+    """A whole target, for a module's tests; ``arguments`` are those of ``python -m fleetboard up``."""
+    with running("--without", without, *arguments) as target:
+        yield Fleet(target)

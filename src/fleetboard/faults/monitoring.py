@@ -1,0 +1,7 @@
+"""Faults of the monitoring."""
+
+from __future__ import annotations
+
+from fleetboard.faults.fault import Fault
+
+FAULTS: tuple[Fault, ...] = ()
