@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 PURE = ("model", "errors", "statistics", "bounds", "plan", "playbook", "verdict", "selection")
 PURE += ("migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
-BELOW_PROBES = ("errors", "statistics", "migrations", "schema", "processes", "pgsession")
+BELOW_PROBES = ("errors", "statistics", "migrations", "schema", "processes", "pgsession", "transport")
 PROBES = sorted(p.stem for p in (SRC / "gonogo" / "probes").glob("*.py") if p.stem != "__init__")
 HEAVY = ("pydantic", "httpx", "jinja2", "playwright", "psycopg", "dns", "markdown_it", "locust", "fleetboard")
 

@@ -13,8 +13,8 @@ from websockets.sync.server import ServerConnection, serve
 
 import servers
 from gonogo.errors import TargetError
-from gonogo.probes.http import tls_context
 from gonogo.probes.websocket import hold, listen
+from gonogo.transport import tls_context
 
 
 @contextlib.contextmanager

@@ -8,11 +8,8 @@ the body, redirects included, and size counts what was decoded.
 from __future__ import annotations
 
 import json
-import re
-import ssl
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,10 +18,8 @@ from typing import Any
 import httpcore
 import httpx
 
-from gonogo.errors import TargetError, ToolError
-
-ConnectTo = Callable[[str, int], tuple[str, int]]
-"""Maps the host and port of a URL to the address that is connected to."""
+from gonogo.errors import TargetError
+from gonogo.transport import Backend, ConnectTo, Deadline, Transport, reason, tls_context
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -100,24 +95,6 @@ def lookup(document: Any, path: str) -> Any:
     return document
 
 
-def tls_context(ca_file: Path | str | None) -> ssl.SSLContext:
-    """A context that verifies chain and name, against ``ca_file`` or the system's authorities.
-
-    Raises:
-        ToolError: ``ca_file`` can't be read or holds no certificate.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-    except OSError as error:
-        raise ToolError(f"ca_file {ca_file} can't be used as a list of authorities: {reason(error)}") from None
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, without the positions in C sources that OpenSSL appends."""
-    text = re.sub(r"\s*\(_ssl\.c:\d+\)|\[(SSL|Errno)[^]]*\]\s*", "", str(error)).strip(" .")
-    return text or type(error).__name__
-
-
 class HttpProbe:
     """A client for one target; keeps its connections until it is closed."""
 
@@ -147,10 +124,10 @@ class HttpProbe:
         self.timeout_s = timeout_s
         self.max_bytes = max_bytes
         self.context = tls_context(ca_file)
-        self._deadline = _Deadline()
+        self._deadline = Deadline()
         self._client = httpx.Client(
             base_url=base_url,
-            transport=_Transport(self.context, _Backend(connect_to, self._deadline)),
+            transport=Transport(self.context, Backend(connect_to, self._deadline)),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout_s,
@@ -287,114 +264,3 @@ def _failure(error: BaseException) -> str:
     if isinstance(error, httpcore.ConnectError | httpx.ConnectError):
         return f"could not be connected: {text}"
     return f"failed: {text}"
-
-
-class _Deadline(threading.local):
-    """When the exchange that this thread is in must have ended, on the monotonic clock."""
-
-    at: float = float("inf")
-
-    def limit(self, timeout: float | None) -> float | None:
-        """The shorter of an operation's own limit and of the time that is left."""
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("the time for the whole exchange is over")
-        if left == float("inf"):
-            return timeout
-        return left if timeout is None else min(timeout, left)
-
-
-class _Stream(httpcore.NetworkStream):
-    """A stream whose every operation is held to the deadline.
-
-    httpx limits each read; a peer that sends a byte now and then would never run into that.
-    """
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._deadline.limit(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, self._deadline.limit(timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        inner = self._inner.start_tls(ssl_context, server_hostname, self._deadline.limit(timeout))
-        return _Stream(inner, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Backend(httpcore.NetworkBackend):
-    """Connects to where the map says, and leaves the rest of the stack with the name."""
-
-    def __init__(self, connect_to: ConnectTo | None, deadline: _Deadline) -> None:
-        self._connect_to = connect_to
-        self._deadline = deadline
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        address, mapped = self._connect_to(host, port) if self._connect_to else (host, port)
-        limit = self._deadline.limit(timeout)
-        try:
-            inner = self._inner.connect_tcp(address, mapped, limit, local_address, socket_options)
-        except httpcore.ConnectError as error:
-            raise httpcore.ConnectError(f"{reason(error)} ({address} port {mapped})") from error
-        return _Stream(inner, self._deadline)
-
-
-class _Body(httpx.SyncByteStream):
-    """Hands an httpcore body to httpx."""
-
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
-class _Transport(httpx.BaseTransport):
-    """httpx over an httpcore pool with our own backend; httpx's own transport has no such opening."""
-
-    def __init__(self, context: ssl.SSLContext, backend: _Backend) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context, network_backend=backend, max_connections=10, keepalive_expiry=30.0
-        )
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.read(),
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(response.status, headers=response.headers, stream=_Body(response))
-
-    def close(self) -> None:
-        self._pool.close()
