@@ -29,8 +29,14 @@ AFTER_DEPLOYMENT = {
     "release.deployed",
 }
 """Gates that find the new release, or are red."""
-PARTS = {"inboxes": ("announce.", "services."), "cache": ("services.",), "monitoring": ("monitoring.",)}
-"""Parts of the embedded target that only some gates need, and the beginnings of these gates' ids."""
+PARTS = {
+    "inboxes": ("announce.", "services.", "plan."),
+    "cache": ("services.", "plan."),
+    "monitoring": ("monitoring.", "plan."),
+    "source": ("release.freeze", "release.tests", "release.audit", "plan."),
+}
+"""Parts of the embedded target that only some gates need, and the beginnings of these gates' ids. That of the plan
+wants every variable that launch.toml names to be there."""
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 20.0
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fleetboard import control, processes, proxy, state
+from fleetboard import control, edge_http, processes, proxy, state
 from fleetboard.pki import Authority
-from fleetboard.ports import EDGE, listening_socket, port_of
-from fleetboard.zone import APP_NAME, DnsServer
+from fleetboard.ports import listening_socket, port_of
+from fleetboard.zone import DnsServer
 from fleetboard_target import Running, running
 
 
@@ -30,24 +30,34 @@ def edge(*faults: str, backends: Mapping[str, int] | None = None) -> Iterator[di
     work = Path(tempfile.mkdtemp(prefix="gonogo-edge-", dir="/tmp"))
     work.chmod(0o755)
     children: list[processes.Child] = []
+    closing = contextlib.ExitStack()
+    database = closing.enter_context(listening_socket())
     dns = DnsServer(faults)
     try:
         authority = Authority.create()
         (work / "root.pem").write_bytes(authority.root.pem)
-        leaf, pem = proxy.issue_web_certificate(authority, faults)
-        with listening_socket(host=EDGE) as sock:
-            port, fd = port_of(sock), sock.fileno()
-            config = proxy.write_config(work, pem, fd, backends or {}, faults)
-            children.append(proxy.start(proxy.find_haproxy(), config, fd, work / "haproxy.log"))
-        proxy.wait_until_served(children[0], port, leaf)
+        front = proxy.bring_up(
+            work,
+            work / "haproxy.log",
+            faults,
+            program=proxy.find_haproxy(),
+            authority=authority,
+            backends=backends or {},
+            database=port_of(database),
+            children=children,
+            closing=closing,
+        )
         dns.start()
+        ports = edge_http.environment(front.plain_port, port_of(database), backends or {"a": 1, "b": 1})
         yield {
-            "base_url": f"https://{APP_NAME}:{port}",
+            "base_url": front.base_url,
             "resolver": f"127.0.0.1:{dns.port}",
             "ca_file": str(work / "root.pem"),
+            "env": {**dns.env, **ports},
         }
         dns.stop()
     finally:
+        closing.close()
         processes.stop_all(children)
         shutil.rmtree(work, ignore_errors=True)
 
@@ -75,7 +85,7 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(*arguments: str, without: str = "inboxes,cache,monitoring") -> Iterator[Fleet]:
+def fleet(*arguments: str, without: str = "inboxes,cache,monitoring,source") -> Iterator[Fleet]:
     """A whole target, for a module's tests; ``arguments`` are those of ``python -m fleetboard up``."""
     with running("--without", without, *arguments) as target:
         yield Fleet(target)

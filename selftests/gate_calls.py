@@ -72,7 +72,8 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
         gate(**{name: given[name] for name in inspect.signature(gate).parameters})
     except (TargetError, ToolError, InconclusiveError) as error:
         outcomes = {TargetError: Outcome.FAIL, ToolError: Outcome.ERROR, InconclusiveError: Outcome.INCONCLUSIVE}
-        called.outcome, called.reason = outcomes[type(error)], str(error)
+        called.outcome = next(outcome for kind, outcome in outcomes.items() if isinstance(error, kind))
+        called.reason = str(error)
     else:
         called.outcome, called.reason = outcome_of(called.measurements)
     return called

@@ -9,18 +9,23 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import dnslib
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.rrset
 import pytest
 from cryptography import x509
 from cryptography.x509 import verification
 from starlette.exceptions import HTTPException
 
-from fleetboard import cli, faults, proxy, seed
+from fleetboard import cli, dns_server, edge_tls, faults, proxy, seed, zone
 from fleetboard.app import api, metrics, pages
+from fleetboard.dns_server import CachingResolver
 from fleetboard.errors import StartError, UnknownFaultError
 from fleetboard.pki import Authority
 from fleetboard.routes import Route, Traffic, build_routes, distance_m, load_routes
-from fleetboard.zone import ZoneResolver, build_zone
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CITY = pages.STATIC / "geo" / "city.geojson"
@@ -108,7 +113,7 @@ def test_intermediate_may_sign_leaves_only() -> None:
 )
 def test_web_certificate_by_fault(fault: str | None, days: int, names: list[str], certificates: int) -> None:
     """Each certificate fault spoils one thing and leaves the rest."""
-    leaf, pem = proxy.issue_web_certificate(Authority.create(), [fault] if fault else [])
+    leaf, pem = edge_tls.issue_web_certificate(Authority.create(), [fault] if fault else [])
     left = leaf.certificate.not_valid_after_utc - datetime.now(UTC)
     san = leaf.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     assert left == pytest.approx(timedelta(days=days), abs=timedelta(minutes=5))
@@ -252,26 +257,91 @@ def test_a_bad_limit_is_refused(text: str) -> None:
     assert caught.value.status_code == 422
 
 
-def ask(name: str, kind: str, *fault: str, ttl_s: int = 60) -> dnslib.DNSRecord:
-    """One question to the zone."""
-    question = dnslib.DNSRecord.question(name, kind)
-    return ZoneResolver(build_zone(fault), ttl_s).resolve(question, None)
+def ask(
+    who: zone.Authority | CachingResolver, name: str, kind: str, *, signatures: bool = False
+) -> dns.message.Message:
+    """One question to the zone, over no network."""
+    return who.answer(dns.message.make_query(name, kind, want_dnssec=signatures))
+
+
+def texts(rrsets: list[dns.rrset.RRset]) -> list[str]:
+    return [f"{rrset.name} {dns.rdatatype.to_text(rrset.rdtype)} {one}" for rrset in rrsets for one in rrset]
 
 
 def test_zone_answers() -> None:
-    """Authoritative data, NODATA and NXDOMAIN with the SOA, REFUSED for what is not ours."""
-    answer = ask("APP.fleet.test.", "A")
-    assert answer.header.aa == 1
-    assert [(str(rr.rdata), rr.ttl) for rr in answer.rr] == [("127.0.0.2", 60)]
-    nodata = ask("app.fleet.test", "AAAA")
-    assert (nodata.header.rcode, nodata.rr, len(nodata.auth)) == (0, [], 1)
-    missing = ask("nope.fleet.test", "A")
-    assert (missing.header.rcode, len(missing.auth)) == (3, 1)
-    assert ask("example.org", "A").header.rcode == 5
-    assert str(ask("fleet.test", "CAA").rr[0].rdata) == '0 issue "ca.fleet.test"'
+    """Authoritative data, aliases followed, NODATA and NXDOMAIN with the SOA, REFUSED for what is not ours."""
+    ours = zone.Authority([zone.build_zone(())])
+    answer = ask(ours, "APP.fleet.test.", "A")
+    assert answer.flags & dns.flags.AA
+    assert [(str(rrset[0]), rrset.ttl) for rrset in answer.answer] == [("127.0.0.2", 60)]
+    nodata = ask(ours, "app.fleet.test", "AAAA")
+    assert (nodata.rcode(), nodata.answer, len(nodata.authority)) == (dns.rcode.NOERROR, [], 1)
+    missing = ask(ours, "nope.fleet.test", "A")
+    assert (missing.rcode(), len(missing.authority)) == (dns.rcode.NXDOMAIN, 1)
+    assert ask(ours, "example.org", "A").rcode() == dns.rcode.REFUSED
+    assert texts(ask(ours, "fleet.test", "CAA").answer) == ['fleet.test. CAA 0 issue "ca.fleet.test"']
+    assert texts(ask(ours, "www.fleet.test", "A").answer) == [
+        "www.fleet.test. CNAME edge.fleet.test.",
+        "edge.fleet.test. A 127.0.0.2",
+    ]
 
 
-def test_wrong_address_comes_second() -> None:
+def test_wildcard_covers_what_is_not_there() -> None:
+    """A name that exists is not covered, whatever types it has; nor is one above names that exist."""
+    ours = zone.Authority([zone.build_zone(["dns-wildcard"])])
+    assert texts(ask(ours, "nope.fleet.test", "A").answer) == ["nope.fleet.test. A 127.0.0.2"]
+    assert texts(ask(ours, "deep.nope.fleet.test", "A").answer) == ["deep.nope.fleet.test. A 127.0.0.2"]
+    assert texts(ask(ours, "www.fleet.test", "TXT").answer)[0] == "www.fleet.test. CNAME edge.fleet.test."
+    assert ask(ours, "deep.app.fleet.test", "A").rcode() == dns.rcode.NXDOMAIN
+
+
+def test_parent_refers_and_vouches() -> None:
+    """The zone above hands out name servers with their addresses, and answers itself for the digest of the key."""
+    parent = zone.sign(zone.build_parent((), zone.make_key()), zone.make_key())
+    referral = ask(zone.Authority([parent]), "app.fleet.test", "A", signatures=True)
+    assert not referral.flags & dns.flags.AA
+    kinds = [dns.rdatatype.to_text(rrset.rdtype) for rrset in referral.authority]
+    assert kinds == ["NS", "DS", "RRSIG"]
+    assert sorted(texts(referral.additional)) == ["ns1.fleet.test. A 127.0.0.53", "ns2.fleet.test. A 127.0.0.54"]
+    digest = ask(zone.Authority([parent]), "fleet.test", "DS")
+    assert digest.flags & dns.flags.AA
+    assert len(digest.answer) == 1
+
+
+def test_resolver_keeps_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has in its cache grows older and is fetched again in time; it never answers with authority."""
+    clock = [1000.0]
+    monkeypatch.setattr(dns_server.time, "monotonic", lambda: clock[0])
+    resolver = CachingResolver(zone.Authority([zone.build_zone(())]))
+    seen = []
+    for moment in (1000.0, 1010.5, 1059.0, 1060.0):
+        clock[0] = moment
+        reply = ask(resolver, "app.fleet.test", "A")
+        seen.append(reply.answer[0].ttl)
+        assert reply.flags & dns.flags.RA
+        assert not reply.flags & dns.flags.AA
+    assert seen == [60, 50, 1, 60]
+    assert ask(resolver, "example.org", "A").rcode() == dns.rcode.SERVFAIL
+
+
+def test_answers_that_do_not_fit_say_so() -> None:
+    """Over UDP a long answer is cut short and says so; over TCP it is whole. What is no question gets no answer."""
+    long = zone.build_zone(())
+    for at in range(60):
+        long.find_rdataset("many.fleet.test.", "A", create=True).add(
+            dns.rdata.from_text("IN", "A", f"10.0.0.{at}"), 60
+        )
+    place = dns_server.Place(zone.Authority([long]))
+    wire = dns.message.make_query("many.fleet.test", "A").to_wire()
+    short = dns.message.from_wire(dns_server._wire(place, wire, udp=True))
+    assert short.flags & dns.flags.TC
+    whole = dns.message.from_wire(dns_server._wire(place, wire, udp=False))
+    assert len(whole.answer[0]) == 60
+    assert dns_server._wire(place, b"nonsense", udp=True) is None
+
+
+def test_wrong_addresses_sort_last() -> None:
     """Clients that take the first address still get through."""
-    addresses = [str(rr.rdata) for rr in ask("app.fleet.test", "A", "dns-wrong-address").rr]
-    assert addresses == ["127.0.0.2", "127.0.0.66"]
+    for fault, address in (("dns-wrong-address", "127.0.0.66"), ("old-certificate-on-second-address", "127.0.0.3")):
+        reply = ask(zone.Authority([zone.build_zone([fault])]), "app.fleet.test", "A")
+        assert sorted(str(one) for one in reply.answer[0]) == ["127.0.0.2", address]

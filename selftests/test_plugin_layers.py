@@ -16,8 +16,15 @@ import gonogo
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 PURE = ("model", "errors", "statistics", "bounds", "plan", "playbook", "verdict", "selection")
-PURE += ("migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
-BELOW_PROBES = ("errors", "statistics", "migrations", "schema", "processes", "pgsession", "transport")
+PURE += ("alertmeaning", "alertrouting", "promql")
+PURE += ("messages", "migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
+PURE += ("tls_chain", "tls_wire")
+PURE += ("completeness",)
+BELOW_PROBES = ("errors", "messages", "statistics", "migrations", "schema", "processes", "pgsession", "transport")
+BELOW_PROBES += ("dnswire", "dnszones")
+BELOW_PROBES += ("redaction", "timestamps")
+BELOW_PROBES += ("tls_chain", "tls_hello", "tls_profile", "tls_wire")
+BELOW_PROBES += ("alertmeaning", "alertrouting", "jsonapi", "promql")
 PROBES = sorted(p.stem for p in (SRC / "gonogo" / "probes").glob("*.py") if p.stem != "__init__")
 HEAVY = ("pydantic", "httpx", "jinja2", "playwright", "psycopg", "dns", "markdown_it", "locust", "fleetboard")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -212,3 +215,99 @@ def test_unusable_ca_file_is_our_fault(tmp_path: Path, content: str | None) -> N
 
     with pytest.raises(ToolError, match=r"ca\.pem can't be used"):
         HttpProbe("https://app.fleet.test", ca_file=file)
+
+
+def stubborn(refusals: int, body: bytes = b"{}") -> servers.Handler:
+    """Hangs up on so many connections, then answers."""
+    left = list(range(refusals))
+
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        if left:
+            left.pop()
+            servers.hang_up(connection, stopping)
+        else:
+            servers.answer(body)(connection, stopping)
+
+    return handler
+
+
+def test_an_error_of_the_wire_is_retried_and_told() -> None:
+    with servers.serve(stubborn(2)) as server, HttpProbe(server.url) as probe:
+        facts = probe.get("/", retries=2)
+
+    assert facts.status == 200
+    assert len(facts.transport_errors) == 2
+    assert "without sending a response" in facts.transport_errors[0]
+
+
+def test_retries_end_and_the_sentence_counts_them() -> None:
+    port = servers.free_port()
+    with HttpProbe(f"http://127.0.0.1:{port}") as probe, pytest.raises(TargetError, match="and so 3 times before"):
+        probe.get("/", retries=3)
+
+
+def test_retries_keep_the_time_limit() -> None:
+    started = time.monotonic()
+    port = servers.free_port()
+    with HttpProbe(f"http://127.0.0.1:{port}") as probe, pytest.raises(TargetError):
+        probe.get("/", timeout_s=0.5, retries=1000)
+
+    assert time.monotonic() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(servers.answer(b"", "500 Internal Server Error"), id="status"),
+        pytest.param(servers.garbage, id="garbage"),
+        pytest.param(servers.answer(b"", "302 Found", "Location: http://elsewhere.test/"), id="redirect"),
+    ],
+)
+def test_a_verdict_is_never_retried(handler: servers.Handler) -> None:
+    with servers.serve(handler) as server, HttpProbe(server.url) as probe:
+        with contextlib.suppress(TargetError):
+            assert probe.get("/", retries=5).status == 500
+        assert len(server.accepted) == 1
+
+
+def test_a_bad_certificate_is_never_retried(
+    ca: servers.Authority, https: Callable[..., AbstractContextManager[servers.Server]]
+) -> None:
+    with https() as server:
+        probe = HttpProbe("https://other.fleet.test", ca_file=ca.ca_file, connect_to=lambda *_: server.address)
+        with probe, pytest.raises(TargetError, match="Hostname mismatch"):
+            probe.get("/", retries=5)
+        assert len(server.accepted) == 1
+
+
+def test_a_failed_sample_is_kept_and_not_repeated() -> None:
+    with servers.serve(stubborn(1)) as server, HttpProbe(server.url) as probe:
+        samples = probe.sample("/", 5)
+
+    assert (samples.n, samples.statuses, len(samples.failures)) == (5, (200,) * 4, 1)
+
+
+def test_fresh_samples_take_a_connection_each() -> None:
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        while b"onnection: close" not in servers.read_request(connection):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+    with servers.serve(handler) as server, HttpProbe(server.url) as probe:
+        assert probe.sample("/", 4, fresh=True).statuses == (200,) * 4
+        assert len(server.accepted) == 4
+
+
+def test_no_cookie_leads_to_one_instance() -> None:
+    requests: list[bytes] = []
+
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        while request := servers.read_request(connection):
+            requests.append(request)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nSet-Cookie: server=a\r\nContent-Length: 2\r\n\r\n{}")
+
+    with servers.serve(handler) as server, HttpProbe(server.url) as probe:
+        probe.sample("/", 3)
+
+    assert len(requests) == 3
+    assert not any(b"server=a" in request for request in requests)

@@ -1,4 +1,4 @@
-"""The TLS probe describes bad certificates instead of failing on them, and tries each version."""
+"""The TLS probe describes bad certificates instead of failing on them; versions are tried one by one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import servers
+from fleetboard.pki import Authority, Shape
 from gonogo.errors import TargetError, ToolError
-from gonogo.probes.tls import TlsFacts, inspect, protocols
+from gonogo.probes.tls import TlsFacts, inspect
+from gonogo.probes.tls_policy import protocols
 
 HOST = "app.fleet.test"
 
@@ -33,10 +35,12 @@ def test_good_certificate(ca: servers.Authority) -> None:
 
     assert (facts.trusted, facts.trust_error, facts.name_matches) == (True, "", True)
     assert facts.names == (HOST,)
-    assert facts.chain == (f"CN={HOST}", "CN=Selftest Intermediate")
+    assert [one.subject for one in facts.certificates] == [f"CN={HOST}", "CN=Selftest Intermediate"]
+    assert [one.subject for one in facts.path[1:]] == ["CN=Selftest Intermediate", "CN=Selftest Root"]
+    assert (facts.order_errors, facts.root_sent) == ((), False)
     assert facts.chain_pem.count("BEGIN CERTIFICATE") == 2
-    assert (facts.key_type, facts.key_bits, facts.signature_hash) == ("EC", 256, "sha256")
-    assert facts.days_left(datetime.now(UTC)) == pytest.approx(90, abs=0.01)
+    assert (facts.leaf.key_type, facts.leaf.key_bits, facts.leaf.signature_hash) == ("EC", 256, "sha256")
+    assert facts.leaf.days_left(datetime.now(UTC)) == pytest.approx(90, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_expiring_certificate_tells_its_days(ca: servers.Authority) -> None:
     facts = look(ca, days=5)
 
     assert facts.trusted
-    assert facts.days_left(datetime.now(UTC)) == pytest.approx(5, abs=0.01)
+    assert facts.leaf.days_left(datetime.now(UTC)) == pytest.approx(5, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +167,41 @@ def test_authorities_of_the_system(ca: servers.Authority) -> None:
 
     assert not facts.trusted
     assert facts.trust_error
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_trust_in_a_server_of_old_versions_alone(ca: servers.Authority, tmp_path: Path) -> None:
+    """Where no modern handshake comes about, the path is judged all the same."""
+    context = ca.context(oldest=ssl.TLSVersion.TLSv1)
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with servers.serve(servers.answer(b"ok"), context) as server:
+        good = inspect(HOST, *server.address, ca.ca_file, 2.0)
+        bad = inspect(HOST, *server.address, servers.authority(tmp_path).ca_file, 2.0)
+
+    assert (good.version, good.trusted) == ("TLSv1.1", True)
+    assert not bad.trusted
+    assert "its key did not sign it" in bad.trust_error
+
+
+def test_self_made_certificate_that_the_plan_trusts(tmp_path: Path) -> None:
+    """A certificate that is its own authority is as good as clients with that ca_file take it."""
+    leaf = Authority.create().issue([HOST], shape=Shape(self_signed=True))
+    (tmp_path / "leaf.pem").write_bytes(leaf.pem + leaf.key_pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "leaf.pem")
+    with servers.serve(servers.answer(b"ok"), context) as server:
+        facts = inspect(HOST, *server.address, tmp_path / "leaf.pem", 2.0)
+
+    assert (facts.trusted, facts.order_errors, len(facts.path)) == (True, (), 1)
+
+
+def test_silent_drip_ends_in_time() -> None:
+    """A handshake that comes byte by byte is held to its limit, by the messages of our own too."""
+    started = time.monotonic()
+    with (
+        servers.serve(servers.drip(b"\x16\x03\x03\x40\x00", b"\x02")) as server,
+        pytest.raises(TargetError, match="neither accepted nor refused SSLv3 within 0.5 s"),
+    ):
+        protocols(HOST, *server.address, 0.5)
+
+    assert time.monotonic() - started < 1.5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,10 +12,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
+from websockets.utils import accept_key
 
 import servers
 from gonogo.errors import TargetError
-from gonogo.probes.websocket import hold, listen
+from gonogo.probes.websocket import Asking, LateError, RefusedError, hold, listen
 from gonogo.transport import tls_context
 
 
@@ -147,3 +150,110 @@ def test_channel_that_ends(handler: Callable[[ServerConnection], None]) -> None:
         pytest.raises(TargetError, match="ended the connection"),
     ):
         listener.receive(2.0)
+
+
+def echo(connection: ServerConnection) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        connection.send("first")
+        while True:
+            connection.send("noise")
+            connection.send(f"you said {connection.recv(10)!r}")
+
+
+def test_conversation_ping_and_close() -> None:
+    """A question finds its answer among other messages; ping, close and subprotocol are those of the standard."""
+    asking = Asking(["v2", "v1"], {"Cookie": "session=1"})
+    with (
+        channel(echo, subprotocols=["v1"]) as address,
+        listen(f"ws://127.0.0.1:{address[1]}/", address, None, 2.0, asking=asking) as listener,
+    ):
+        assert listener.subprotocol == "v1"
+        assert listener.first(2.0).first_message == "first"
+        assert "hello" in listener.ask("hello", "you said .*hello", 2.0)
+        assert 0 < listener.ping(b"unguessable", 2.0) < 2
+        assert listener.is_open
+        assert listener.close() is True
+        assert not listener.is_open
+
+
+def test_no_fitting_answer_says_how_many_others_came() -> None:
+    with (
+        channel(echo) as address,
+        listen(f"ws://127.0.0.1:{address[1]}/", address, None, 2.0) as listener,
+        pytest.raises(LateError, match=r"no message that matches 'never' within 0\.4 s \(\d others came\)"),
+    ):
+        listener.ask("hello", "never", 0.4)
+
+
+def test_hold_tells_when_and_why_it_ended() -> None:
+    def leave(connection: ServerConnection) -> None:
+        for number in range(3):
+            connection.send(str(number))
+        time.sleep(0.4)
+        connection.close(1011, "enough")
+
+    with channel(leave) as address, listen(f"ws://127.0.0.1:{address[1]}/", address, None, 2.0) as listener:
+        facts = listener.hold(3.0)
+
+    assert facts.messages == ("0", "1", "2")
+    assert 0.3 < facts.lasted_s < 2
+    assert "ended the connection" in facts.ended
+
+
+def test_hold_of_a_silent_channel_lasts() -> None:
+    with channel(until_closed) as address, listen(f"ws://127.0.0.1:{address[1]}/", address, None, 2.0) as listener:
+        facts = listener.hold(0.3)
+
+    assert (facts.ended, facts.messages, facts.lasted_s) == ("", (), 0.3)
+
+
+def handshake(*lines: str) -> servers.Handler:
+    """Answers any handshake with these lines; ``{accept}`` is the key that fits."""
+
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        request = servers.read_request(connection).decode()
+        key = re.search(r"(?i)sec-websocket-key: (\S+)", request)
+        assert key is not None
+        text = "\r\n".join(lines).replace("{accept}", accept_key(key[1]))
+        connection.sendall(f"{text}\r\n\r\n".encode())
+        stopping.wait(5)
+
+    return handler
+
+
+SWITCHING = "HTTP/1.1 101 Switching Protocols"
+UPGRADE, CONNECTION, ACCEPT = "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (
+            (SWITCHING, UPGRADE, CONNECTION, "Sec-WebSocket-Accept: bm90IHlvdXJz"),
+            "invalid Sec-WebSocket-Accept header",
+        ),
+        ((SWITCHING, UPGRADE, CONNECTION), "missing Sec-WebSocket-Accept header"),
+        ((SWITCHING, CONNECTION, ACCEPT), "missing Upgrade header"),
+        ((SWITCHING, UPGRADE, ACCEPT), "missing Connection header"),
+        ((SWITCHING, UPGRADE, CONNECTION, ACCEPT, "Sec-WebSocket-Protocol: v9"), "no subprotocols supported"),
+        ((SWITCHING, UPGRADE, CONNECTION, ACCEPT, "Sec-WebSocket-Extensions: x"), "no extensions supported"),
+    ],
+)
+def test_a_101_that_is_none(lines: tuple[str, ...], says: str) -> None:
+    with (
+        servers.serve(handshake(*lines)) as server,
+        pytest.raises(TargetError, match=f"101, but not as RFC 6455.*{says}"),
+        listen(f"ws://127.0.0.1:{server.port}/", server.address, None, 1.0),
+    ):
+        pass
+
+
+def test_a_refusal_carries_its_status() -> None:
+    with (
+        servers.serve(servers.answer(b"no", "404 Not Found")) as server,
+        pytest.raises(RefusedError) as refusal,
+        listen(f"ws://127.0.0.1:{server.port}/", server.address, None, 1.0),
+    ):
+        pass
+
+    assert refusal.value.status == 404

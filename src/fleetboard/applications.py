@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,12 @@ from fleetboard.ports import HOST, listening_socket, port_of
 from fleetboard.releases import Release
 
 INSTANCES = ("a", "b")
+RUN = "FLEETBOARD_RUN"
+"""Environment variable with the folder of the pid files."""
+
+RESTART_EVERY_S = 0.5
+_LAST = INSTANCES[-1]
+"""The instance that faults of one instance befall; the other goes on serving."""
 _START_S = 60.0
 _STOP_S = 4.0
 
@@ -24,11 +31,29 @@ class Applications:
     """All instances; their listening sockets stay open, so that clients wait through a restart and don't fail."""
 
     def __init__(
-        self, database_url: str, faults: Sequence[str], logs: Path, children: list[processes.Child]
+        self,
+        database_url: str,
+        faults: Sequence[str],
+        logs: Path,
+        children: list[processes.Child],
+        *,
+        run: Path,
     ) -> None:
+        """Open the sockets; starts nothing.
+
+        Args:
+            database_url: what the application connects to.
+            faults: of every process that will be started.
+            logs: folder of the logs.
+            children: the servers that must not end; running processes are added to it.
+            run: folder of the pid files.
+        """
         self._database_url = database_url
         self._faults = tuple(faults)
         self._logs = logs
+        self._run = run
+        self._run.mkdir(exist_ok=True)
+        self._active = self._faults
         self._children = children
         self._sockets = {name: listening_socket() for name in INSTANCES}
         self._running: dict[str, processes.Child] = {}
@@ -55,7 +80,7 @@ class Applications:
         Raises:
             StartError: one ended, or did not serve in time.
         """
-        every = tuple(dict.fromkeys((*self._faults, *faults)))
+        every = self._active = tuple(dict.fromkeys((*self._faults, *faults)))
         waiting = {self._spawn(name, release, every): name for name, release in wanted.items()}
         try:
             self._await(waiting)
@@ -65,6 +90,21 @@ class Applications:
         finally:
             for reader in waiting:
                 os.close(reader)
+        self._misbehave(wanted)
+
+    @property
+    def restless(self) -> bool:
+        """Whether :meth:`restart_again` is due every ``RESTART_EVERY_S`` seconds."""
+        return "process-restarting" in self._active and _LAST in self._running
+
+    def restart_again(self) -> None:
+        """End one instance and start it anew, as a manager does whose program keeps crashing; in the main thread.
+
+        Raises:
+            StartError: it did not come up again.
+        """
+        self._end(_LAST)
+        self.start({_LAST: self.releases[_LAST]}, self._active)
 
     def stop(self, names: Iterable[str] = INSTANCES) -> None:
         """Stop these in order, and no longer count them among the children that must not end."""
@@ -72,6 +112,8 @@ class Applications:
         for child in stopped:
             self._children.remove(child)
         processes.stop_all(stopped, _STOP_S)
+        for child in stopped:
+            self._pid_file(child.name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give the sockets up."""
@@ -93,10 +135,27 @@ class Applications:
             )
         finally:
             os.close(writer)
+        self._pid_file(child.name).write_text(f"{child.process.pid}\n", encoding="ascii")
         self._children.append(child)
         self._running[name] = child
         self.releases[name] = release
         return reader
+
+    def _pid_file(self, name: str) -> Path:
+        return self._run / f"{name}.pid"
+
+    def _end(self, name: str) -> None:
+        """Kill one; its pid file stays behind, as after a crash."""
+        child = self._running.pop(name)
+        self._children.remove(child)
+        child.kill()
+
+    def _misbehave(self, started: Iterable[str]) -> None:
+        if "log-errors-rotated" in self._active:
+            for name in started:
+                _rotate(self._logs / f"app-{name}.log")
+        if "process-gone" in self._active and _LAST in started:
+            self._end(_LAST)
 
     def _await(self, waiting: Mapping[int, str]) -> None:
         end = time.monotonic() + _START_S
@@ -107,3 +166,9 @@ class Applications:
                 raise StartError(f"{child.name} did not come up within {_START_S:.0f} s: {child.last_words()}")
             if os.read(reader, 1) != b"+":
                 raise StartError(f"{child.name} ended while starting: {child.last_words()}")
+
+
+def _rotate(log: Path) -> None:
+    """What logrotate calls copytruncate: the process goes on writing to the same file."""
+    shutil.copy2(log, log.with_name(f"{log.name}.1"))
+    os.truncate(log, 0)

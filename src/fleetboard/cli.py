@@ -89,7 +89,11 @@ def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
                 _announce(endpoints.to_dict(), as_json=arguments.json)
                 signals.built()
                 ended = supervisor.watch(
-                    target.children, signals, stop_on_eof=arguments.stop_on_eof, control=target.control
+                    target.children,
+                    signals,
+                    stop_on_eof=arguments.stop_on_eof,
+                    control=target.control,
+                    applications=target.applications,
                 )
             finally:
                 signals.built()
@@ -133,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         type=lambda text: [name for name in text.split(",") if name],
         default=[],
         metavar="PART[,PART]",
-        help="Leave these out: inboxes, cache, monitoring",
+        help="Leave these out: inboxes, cache, monitoring, source",
     )
     up.add_argument("--json", action="store_true", help="Say how to reach it as one line of JSON")
     up.add_argument("--state-dir", type=Path, metavar="DIR", help="Keep the logs in DIR/logs after the end")

@@ -1,4 +1,4 @@
-"""What stands around the application: monitoring, mail, chat, a cache. Each part can be left out."""
+"""What stands around the application: monitoring, mail, chat, a cache, the source. Each part can be left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleetboard import cache, inboxes, monitoring, processes
+from fleetboard import cache, inboxes, monitoring, processes, source
 from fleetboard.pki import Authority
 
 
@@ -38,6 +38,7 @@ PARTS: Mapping[str, Start] = {
     "inboxes": inboxes.start,
     "cache": cache.start,
     "monitoring": monitoring.start,
+    "source": source.start,
 }
 """Every part by name, in the order in which they are started."""
 

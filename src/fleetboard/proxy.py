@@ -10,17 +10,20 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
-from fleetboard import processes
+from fleetboard import edge_http, edge_tls, processes
 from fleetboard.errors import StartError
 from fleetboard.pki import Authority, Identity
-from fleetboard.ports import EDGE, HOST
+from fleetboard.ports import EDGE, HOST, SECOND_EDGE, listening_socket, port_of
 from fleetboard.zone import APP_NAME
 
 _VARIABLE = "FLEETBOARD_HAPROXY"
 _START_S = 20.0
+_OPENSSL = "openssl.cnf"
 _ADMIN_S = 5.0
 _DRAIN_S = 1.0
 
@@ -45,23 +48,19 @@ defaults
     timeout tunnel 1h
     timeout http-request 10s
 frontend web
-    bind fd@{fd} ssl crt {pem} alpn http/1.1 {protocols}
-    http-request set-header X-Forwarded-Proto https
+{binds}
+{web}
     default_backend app
+frontend plain
+{plain}
 backend app
     balance roundrobin
     option abortonclose
     # Every request of this application may be sent again: it only reads.
     retry-on conn-failure empty-response
 {servers}
+{exposed}
 """
-
-_MODERN = (
-    "ssl-min-ver TLSv1.2 ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305 curves X25519:P-256"
-)
-# OpenSSL 3 signs nothing with SHA-1, and so talks no TLS 1.0, above security level 0.
-_OUTDATED = "ssl-min-ver TLSv1.0 ciphers DEFAULT:@SECLEVEL=0"
 
 
 def find_haproxy() -> str:
@@ -82,35 +81,137 @@ def find_haproxy() -> str:
     )
 
 
-def issue_web_certificate(authority: Authority, faults: Sequence[str]) -> tuple[Identity, bytes]:
-    """The leaf that clients see, and the PEM that HAProxy loads: chain, then key."""
-    names = ["other.fleet.test"] if "wrong-name-certificate" in faults else [APP_NAME]
-    if "expired-certificate" in faults:
-        leaf = authority.issue(names, days=-2, age_days=88)
-    elif "certificate-expires-soon" in faults:
-        leaf = authority.issue(names, days=5, age_days=85)
-    else:
-        leaf = authority.issue(names)
-    sent = leaf.pem if "missing-intermediate" in faults else authority.chain(leaf)
-    return leaf, sent + leaf.key_pem
+@dataclass(frozen=True)
+class Front:
+    """Outer ports of a proxy that is up."""
+
+    port: int
+    plain_port: int
+
+    @property
+    def base_url(self) -> str:
+        """Where users come in."""
+        return f"https://{APP_NAME}:{self.port}"
 
 
-def write_config(work: Path, pem: bytes, fd: int, backends: Mapping[str, int], faults: Sequence[str]) -> Path:
-    """Write configuration and certificate where the servers' user can read them; returns the former."""
-    certificate = work / "web.pem"
-    certificate.touch(mode=0o600)
-    certificate.write_bytes(pem)
-    processes.give_away(certificate)
+def bring_up(
+    work: Path,
+    log: Path,
+    faults: Sequence[str],
+    *,
+    program: str,
+    authority: Authority,
+    backends: Mapping[str, int],
+    database: int,
+    children: list[processes.Child],
+    closing: ExitStack,
+) -> Front:
+    """Start HAProxy with everything that it needs, and wait until it serves; must run in the main thread.
+
+    Args:
+        work: folder for its files.
+        log: where it writes.
+        faults: what is to be wrong.
+        program: HAProxy itself.
+        authority: issues its certificates.
+        backends: loopback ports of the application processes, by name.
+        database: the database's port on the inner side.
+        children: gets the process.
+        closing: gets what is to be ended after it.
+
+    Raises:
+        StartError: it is missing, or did not come up.
+    """
+    revocations = edge_tls.RevocationServer(authority)
+    revocations.start()
+    closing.callback(revocations.stop)
+    leaf, pem = edge_tls.issue_web_certificate(authority, faults, revocations.url)
+    inner = {database, *backends.values()}
+    with _outer_socket(inner) as web, _outer_socket(inner) as plain:
+        config = write_config(
+            work,
+            pem,
+            web.fileno(),
+            backends,
+            faults,
+            plain=plain.fileno(),
+            database=database,
+            second=edge_tls.second(authority, faults, revocations.url),
+        )
+        child = start(program, config, [web.fileno(), plain.fileno()], log)
+        children.append(child)
+        front = Front(port_of(web), port_of(plain))
+    wait_until_served(child, front.port, leaf)
+    return front
+
+
+def _outer_socket(inner: Collection[int]) -> socket.socket:
+    # An outer port with the number of an inner one would look as if that were exposed.
+    while True:
+        sock = listening_socket(host=EDGE)
+        if port_of(sock) not in inner:
+            return sock
+        sock.close()
+
+
+def write_config(
+    work: Path,
+    pem: bytes,
+    fd: int,
+    backends: Mapping[str, int],
+    faults: Sequence[str],
+    *,
+    plain: int,
+    database: int,
+    second: bytes | None = None,
+) -> Path:
+    """Write configuration and certificates where the servers' user can read them; returns the former.
+
+    Args:
+        work: folder for them.
+        pem: chain and key that are served on the inherited socket.
+        fd: that socket.
+        backends: loopback ports of the application processes, by name.
+        faults: what is to be wrong.
+        plain: a listening socket for plain HTTP.
+        database: the database's port on the inner side.
+        second: chain and key for the second outer address, on the same port; ``None`` if there is only one.
+    """
+    port = _port(fd)
+    binds = [_bind(f"fd@{fd}", work / "web.pem", pem, faults)]
+    plain_binds = [f"    bind fd@{plain}"]
+    if second is not None:
+        binds.append(_bind(f"{SECOND_EDGE}:{port}", work / "second.pem", second, faults))
+        plain_binds.append(f"    bind {SECOND_EDGE}:{_port(plain)}")
     lines = [f"    server {name} {HOST}:{port} check inter 1s" for name, port in backends.items()]
-    protocols = _OUTDATED if "tls-1.0-enabled" in faults else _MODERN
     admin = admin_socket(work)
     admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
     processes.give_away(admin.parent)
     path = work / "haproxy.cfg"
-    text = _CONFIG.format(fd=fd, pem=certificate, protocols=protocols, servers="\n".join(lines), socket=admin)
+    text = _CONFIG.format(
+        socket=admin,
+        binds="\n".join(binds),
+        web=edge_http.web_rules(faults, port),
+        plain="\n".join([*plain_binds, edge_http.plain_rules(faults, port)]),
+        servers="\n".join(lines),
+        exposed=edge_http.exposed(faults, database),
+    )
     path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
+    edge_tls.write_openssl_config(path.with_name(_OPENSSL), faults)
     return path
+
+
+def _bind(where: str, certificate: Path, pem: bytes, faults: Sequence[str]) -> str:
+    certificate.touch(mode=0o600)
+    certificate.write_bytes(pem)
+    processes.give_away(certificate)
+    return f"    bind {where} ssl crt {certificate} alpn {edge_http.alpn(faults)} {edge_tls.bind_options(faults)}"
+
+
+def _port(fd: int) -> int:
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return port_of(sock)
 
 
 def admin_socket(work: Path) -> Path:
@@ -165,15 +266,18 @@ class Admin:
         return b"".join(parts).decode()
 
 
-def start(program: str, config: Path, fd: int, log: Path) -> processes.Child:
-    """Start HAProxy in the foreground, on the inherited socket."""
+def start(program: str, config: Path, fds: Sequence[int], log: Path) -> processes.Child:
+    """Start HAProxy in the foreground, on the inherited sockets."""
+    openssl = config.with_name(_OPENSSL)
+    env = {**os.environ, "OPENSSL_CONF": str(openssl)} if openssl.exists() else None
     return processes.spawn(
         "haproxy",
         [program, "-db", "-f", str(config)],
         log,
         unprivileged=True,
         stop_signal=signal.SIGTERM,
-        fds=[fd],
+        env=env,
+        fds=fds,
     )
 
 

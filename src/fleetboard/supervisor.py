@@ -18,14 +18,26 @@ from typing import Any
 
 import psycopg
 
-from fleetboard import backups, breakage, migrate, parts, postgres, processes, proxy, releases, seed, state
-from fleetboard.applications import INSTANCES, Applications
+from fleetboard import (
+    backups,
+    breakage,
+    edge_http,
+    migrate,
+    parts,
+    postgres,
+    processes,
+    proxy,
+    releases,
+    seed,
+    state,
+)
+from fleetboard.applications import INSTANCES, RESTART_EVERY_S, RUN, Applications
 from fleetboard.control import Control
 from fleetboard.errors import OperationError, StartError
 from fleetboard.pki import Authority
-from fleetboard.ports import EDGE, HOST, listening_socket, port_of
+from fleetboard.ports import HOST
 from fleetboard.releases import NEW, OLD, Release
-from fleetboard.zone import APP_NAME, DnsServer
+from fleetboard.zone import DnsServer
 
 _PREFIX = "fleetboard-"
 _LOCK = "lock"
@@ -119,12 +131,21 @@ class Target:
         ca_file.chmod(0o644)
         cluster = self._start_database(authority, ca_file)
         applications = self._start_applications(cluster.url("fleet_app"))
-        web_port = self._start_proxy(haproxy, authority, applications.ports)
+        front = proxy.bring_up(
+            self._work,
+            self._logs / "haproxy.log",
+            self._faults,
+            program=haproxy,
+            authority=authority,
+            backends=applications.ports,
+            database=cluster.port,
+            children=self._children,
+            closing=self._closing,
+        )
         self.control = Control(self._work / "control.sock", self._serve)
         self._write_state(cluster, applications)
         self._dns = DnsServer(self._faults)
         self._dns.start()
-        base_url = f"https://{APP_NAME}:{web_port}"
         around = parts.Surroundings(
             self._work,
             self._logs,
@@ -132,11 +153,11 @@ class Target:
             self._children,
             self._closing,
             authority,
-            base_url,
+            front.base_url,
             applications.addresses,
         )
         return Endpoints(
-            base_url=base_url,
+            base_url=front.base_url,
             resolver=f"{HOST}:{self._dns.port}",
             ca_file=str(ca_file),
             database_url=cluster.url("fleet_readonly"),
@@ -149,9 +170,17 @@ class Target:
                 state.STATE: str(self._state_file),
                 state.BACKUPS: str(self._backups),
                 state.LOGS: str(self._logs),
+                RUN: str(self._run),
+                **self._dns.env,
+                **edge_http.environment(front.plain_port, cluster.port, applications.ports),
                 **parts.start(around, self._without),
             },
         )
+
+    @property
+    def applications(self) -> Applications | None:
+        """The application processes, once they were started."""
+        return self._applications
 
     @property
     def children(self) -> list[processes.Child]:
@@ -175,6 +204,10 @@ class Target:
     @property
     def _backups(self) -> Path:
         return self._work / "backups"
+
+    @property
+    def _run(self) -> Path:
+        return self._work / "run"
 
     @property
     def _state_file(self) -> Path:
@@ -209,22 +242,12 @@ class Target:
         breakage.break_schema(owner, self._faults)
 
     def _start_applications(self, database_url: str) -> Applications:
-        self._applications = Applications(database_url, self._faults, self._logs, self._children)
+        self._applications = Applications(database_url, self._faults, self._logs, self._children, run=self._run)
         wanted = dict.fromkeys(INSTANCES, self._release)
         if "deploy-leaves-one-behind" in self._faults:
             wanted[INSTANCES[-1]] = OLD
         self._applications.start(wanted)
         return self._applications
-
-    def _start_proxy(self, program: str, authority: Authority, backends: dict[str, int]) -> int:
-        leaf, pem = proxy.issue_web_certificate(authority, self._faults)
-        with listening_socket(host=EDGE) as sock:
-            port, fd = port_of(sock), sock.fileno()
-            config = proxy.write_config(self._work, pem, fd, backends, self._faults)
-            child = proxy.start(program, config, fd, self._logs / "haproxy.log")
-        self._children.append(child)
-        proxy.wait_until_served(child, port, leaf)
-        return port
 
     def _write_state(self, cluster: postgres.Cluster, applications: Applications) -> None:
         assert self.control is not None
@@ -312,17 +335,20 @@ def watch(
     *,
     stop_on_eof: bool,
     control: Control | None = None,
+    applications: Applications | None = None,
 ) -> processes.Child | None:
     """Wait for a signal, the end of standard input (if asked) or the end of a child; returns that child.
 
-    Meanwhile requests to ``control`` are served, one after another. A signal interrupts the one being served.
+    Meanwhile requests to ``control`` are served, one after another, and ``applications`` restarted as their fault
+    wants it. A signal interrupts what is being done.
 
     Raises:
         StopRequested: the signal came while a request was being served.
     """
     inputs: list[int | Control] = [signals.wakeup, *([0] if stop_on_eof else []), *([control] if control else [])]
     while not signals.stop_requested:
-        readable, _, _ = select.select(inputs, [], [])
+        restless = applications is not None and applications.restless
+        readable, _, _ = select.select(inputs, [], [], RESTART_EVERY_S if restless else None)
         if signals.wakeup in readable:
             os.read(signals.wakeup, 4096)
         if 0 in readable and os.read(0, 4096) == b"":
@@ -330,6 +356,10 @@ def watch(
         if control is not None and control in readable and not signals.stop_requested:
             signals.building()
             control.serve()
+            signals.built()
+        if applications is not None and restless and not readable:
+            signals.building()
+            applications.restart_again()
             signals.built()
         if not signals.stop_requested and (child := _ended(children)) is not None:
             return child

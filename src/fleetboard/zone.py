@@ -1,103 +1,146 @@
-"""The authoritative DNS server for ``fleet.test``: UDP and TCP on one loopback port."""
+"""The names below ``fleet.test``: two name servers, the zone above them, and a resolver with a cache.
+
+All of them answer on one port, at loopback addresses of their own. Both zones are signed when they are built.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Sequence
+from typing import Any
 
-from dnslib import CAA, CLASS, NS, QTYPE, RCODE, RD, RR, SOA, A, DNSRecord  # type: ignore[import-untyped]
-from dnslib.server import BaseResolver, DNSHandler, DNSLogger, TCPServer, UDPServer  # type: ignore[import-untyped]
+import dns.dnssec
+import dns.dnssectypes
+import dns.rdatatype
+import dns.zone
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from fleetboard.errors import StartError
-from fleetboard.ports import EDGE, HOST
+from fleetboard.dns_server import Authority, CachingResolver, Place, Servers
+from fleetboard.ports import EDGE, HOST, SECOND_EDGE
 
 ZONE = "fleet.test"
+PARENT = "test"
 APP_NAME = "app.fleet.test"
+PORT = "FLEETBOARD_DNS_PORT"
+"""Environment variable with the port on which every name server answers."""
+ANCHOR = "FLEETBOARD_DNS_ANCHOR"
+"""Environment variable with the DS record of the parent zone's key, the only one that is trusted."""
+
+PARENT_SERVER = "127.0.0.52"
+NAME_SERVERS = {"ns1": "127.0.0.53", "ns2": "127.0.0.54"}
 
 TTL_S = 60
 _LONG_TTL_S = 86_400
 _WRONG_ADDRESS = "127.0.0.66"
-_ATTEMPTS = 10
+_OLD_ADDRESS = "127.0.0.67"
+_SERIAL, _OLD_SERIAL = 2026010100, 2025060100
+_SLOW_S = 3.0
+_DAY_S = 86_400
+_SIGNED_FOR_S = 30 * _DAY_S
 
-Zone = Mapping[tuple[str, str], Sequence[RD]]
-"""Records by owner name (no final dot, lower case) and type."""
-
-
-def build_zone(faults: Sequence[str]) -> Zone:
-    """The records that are served."""
-    # The right address comes first, so that clients which take the first one still get through.
-    addresses = [A(EDGE), A(_WRONG_ADDRESS)] if "dns-wrong-address" in faults else [A(EDGE)]
-    times = (2026010100, 3600, 600, 86_400, TTL_S)  # serial, refresh, retry, expire, negative TTL
-    return {
-        (ZONE, "SOA"): [SOA(f"ns1.{ZONE}", f"hostmaster.{ZONE}", times)],
-        (ZONE, "NS"): [NS(f"ns1.{ZONE}")],
-        (ZONE, "CAA"): [CAA(0, "issue", f"ca.{ZONE}")],
-        (f"ns1.{ZONE}", "A"): [A(HOST)],
-        (APP_NAME, "A"): addresses,
-    }
+Key = tuple[ec.EllipticCurvePrivateKey, Any]
+"""A private key and its DNSKEY record."""
 
 
-class ZoneResolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
-    """Answers from one zone; refuses every other name."""
+def make_key() -> Key:
+    """A key that signs a whole zone."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    public = dns.dnssec.make_dnskey(private.public_key(), dns.dnssectypes.Algorithm.ECDSAP256SHA256, flags=257)
+    return private, public
 
-    def __init__(self, zone: Zone, ttl_s: int) -> None:
-        self._zone = zone
-        self._ttl_s = ttl_s
-        self._names = {name for name, _ in zone}
 
-    def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:  # noqa: ARG002 - dnslib's interface
-        """One answer: records, NODATA or NXDOMAIN with the SOA (RFC 2308), or REFUSED outside the zone."""
-        reply = request.reply(ra=0, aa=1)
-        name = str(request.q.qname).rstrip(".").lower()
-        if name != ZONE and not name.endswith(f".{ZONE}"):
-            reply.header.aa = 0
-            reply.header.rcode = RCODE.REFUSED
-            return reply
-        kind = QTYPE[request.q.qtype]
-        answers = self._zone.get((name, kind), ())
-        for data in answers:
-            reply.add_answer(self._record(name, kind, data))
-        if not answers:
-            if name not in self._names:
-                reply.header.rcode = RCODE.NXDOMAIN
-            reply.add_auth(self._record(ZONE, "SOA", self._zone[ZONE, "SOA"][0]))
-        return reply
+def build_zone(faults: Sequence[str], serial: int = _SERIAL, address: str = EDGE) -> dns.zone.Zone:
+    """The records that are served, not yet signed.
 
-    def _record(self, name: str, kind: str, data: RD) -> RR:
-        return RR(name, getattr(QTYPE, kind), CLASS.IN, self._ttl_s, data)
+    Args:
+        faults: what is wrong with them.
+        serial: of the zone.
+        address: where the application is.
+    """
+    servers = dict(list(NAME_SERVERS.items())[: 1 if "dns-one-server" in faults else 2])
+    issuer = "ca.elsewhere.test" if "dns-caa-forbids" in faults else f"ca.{ZONE}"
+    lines = [
+        f"@ SOA ns1 hostmaster {serial} 3600 600 86400 {TTL_S}",  # refresh, retry, expire, negative TTL
+        *(f"@ NS {name}" for name in servers),
+        f'@ CAA 0 issue "{issuer}"',
+        *(f"{name} A {ip}" for name, ip in servers.items()),
+        "www CNAME edge",
+    ]
+    # Wrong addresses come last when sorted, so that clients which take the first one still get through.
+    if "dns-nxdomain" not in faults:
+        lines.append(f"app A {address}")
+    if "dns-wrong-address" in faults:
+        lines.append(f"app A {_WRONG_ADDRESS}")
+    if "old-certificate-on-second-address" in faults:
+        lines.append(f"app A {SECOND_EDGE}")
+    if "dns-dangling-cname" not in faults:
+        lines.append(f"edge A {address}")
+    if "dns-wildcard" in faults:
+        lines.append(f"* A {address}")
+    ttl = _LONG_TTL_S if "dns-long-ttl" in faults else TTL_S
+    text = "\n".join([f"$TTL {ttl}", *lines, ""])
+    return dns.zone.from_text(text, origin=f"{ZONE}.", relativize=False)
+
+
+def build_parent(faults: Sequence[str], child: Key) -> dns.zone.Zone:
+    """The zone above: it delegates ours, with addresses of our servers and the digest of our key."""
+    digest = dns.dnssec.make_ds(f"{ZONE}.", child[1], "SHA256")
+    servers = dict(list(NAME_SERVERS.items())[: 1 if "dns-one-server" in faults else 2])
+    lines = [
+        f"$TTL {TTL_S}",
+        f"@ SOA a hostmaster {_SERIAL} 3600 600 86400 {TTL_S}",
+        "@ NS a",
+        f"a A {PARENT_SERVER}",
+        *(f"fleet NS {name}.fleet" for name in servers),
+        f"fleet DS {digest}",
+        *(f"{name}.fleet A {ip}" for name, ip in servers.items()),
+        "",
+    ]
+    return dns.zone.from_text("\n".join(lines), origin=f"{PARENT}.", relativize=False)
+
+
+def sign(zone: dns.zone.Zone, key: Key, *, ended: bool = False) -> dns.zone.Zone:
+    """Add keys, signatures and NSEC records; ``ended`` signatures were valid until yesterday."""
+    # An hour back, so that a clock that is a little behind accepts them too.
+    begin = int(time.time()) - (_SIGNED_FOR_S if ended else 3600)
+    until = begin + _SIGNED_FOR_S - (_DAY_S if ended else 0)
+    dns.dnssec.sign_zone(zone, keys=[key], dnskey_ttl=TTL_S, inception=begin, expiration=until)
+    return zone
 
 
 class DnsServer:
-    """The zone on a free port; daemon threads of this process, so it can't be left behind."""
+    """Parent zone, both name servers and the resolver, each at its address, on one free port."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        ttl_s = _LONG_TTL_S if "dns-long-ttl" in faults else TTL_S
-        resolver = ZoneResolver(build_zone(faults), ttl_s)
-        self._servers = _bind_both()
-        for server in self._servers:
-            # dnslib's handler reads both from its server object.
-            server.resolver = resolver
-            server.logger = DNSLogger(log="-request,-reply,-truncated,-error", prefix=False)
-        self.port = int(self._servers[0].server_address[1])
+        ours, theirs = make_key(), make_key()
+        ended = "dnssec-expired" in faults
+        parent = sign(build_parent(faults, ours), theirs)
+        current = sign(build_zone(faults), ours, ended=ended)
+        second = current
+        if "dns-stale-server" in faults:
+            second = sign(build_zone(faults, _OLD_SERIAL, _OLD_ADDRESS), ours)
+        resolver = Place(
+            CachingResolver(Authority([parent, current])),
+            delay_s=_SLOW_S if "dns-resolver-slow" in faults else 0.0,
+            silent="dns-resolver-down" in faults,
+        )
+        self._servers = Servers(
+            {
+                HOST: resolver,
+                PARENT_SERVER: Place(Authority([parent])),
+                NAME_SERVERS["ns1"]: Place(Authority([current])),
+                NAME_SERVERS["ns2"]: Place(Authority([second])),
+            }
+        )
+        self.port = self._servers.port
+        anchor = dns.dnssec.make_ds(f"{PARENT}.", theirs[1], "SHA256")
+        self.env = {PORT: str(self.port), ANCHOR: f"{PARENT}. DS {anchor}"}
+        """Variables with which the plan finds the name servers and trusts their keys."""
 
     def start(self) -> None:
         """Begin to answer."""
-        for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True, name="dns").start()
+        self._servers.start()
 
     def stop(self) -> None:
         """Stop answering and free the port."""
-        for server in self._servers:
-            server.shutdown()
-            server.server_close()
-
-
-def _bind_both() -> tuple[TCPServer, UDPServer]:
-    # TCP first: a listening TCP port is exclusive, and with it comes our claim to the same UDP port.
-    for _ in range(_ATTEMPTS):
-        tcp = TCPServer((HOST, 0), DNSHandler)
-        try:
-            return tcp, UDPServer((HOST, tcp.server_address[1]), DNSHandler)
-        except OSError:
-            tcp.server_close()
-    raise StartError(f"no port was free for both UDP and TCP in {_ATTEMPTS} attempts to start the DNS server")
+        self._servers.stop()

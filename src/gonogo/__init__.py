@@ -25,6 +25,8 @@ from gonogo.statistics import quantile
 
 if TYPE_CHECKING:
     from gonogo.fixtures import EvidenceKeeper, Measure
+    from gonogo.inventory import PlanFacts, read_plan
+    from gonogo.outbox import Letter, Outbox
     from gonogo.scratch import Scratch
     from gonogo.target import Target
 
@@ -34,9 +36,12 @@ __all__ = [
     "GonogoError",
     "InconclusiveError",
     "LedgerError",
+    "Letter",
     "Measure",
+    "Outbox",
     "Outcome",
     "PlanError",
+    "PlanFacts",
     "Scratch",
     "Target",
     "TargetError",
@@ -54,14 +59,19 @@ __all__ = [
     "quantile",
     "quantile_below",
     "rate_below",
+    "read_plan",
 ]
 
 # What only annotations of gates need, and what brings pytest or pydantic along, is imported when it is used.
 _LAZY = {
     "EvidenceKeeper": "gonogo.fixtures",
+    "Letter": "gonogo.outbox",
     "Measure": "gonogo.fixtures",
+    "Outbox": "gonogo.outbox",
+    "PlanFacts": "gonogo.inventory",
     "Scratch": "gonogo.scratch",
     "Target": "gonogo.target",
+    "read_plan": "gonogo.inventory",
 }
 
 

@@ -12,6 +12,7 @@ from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, TARGETS
 from gonogo.model import Ask, Measurement
 
 if TYPE_CHECKING:
+    from gonogo.outbox import Outbox
     from gonogo.scratch import Scratch
     from gonogo.target import Target
 
@@ -79,6 +80,12 @@ def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa
 def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
     """Keeps files: ``evidence.text("chain.pem", pem)``."""
     return EvidenceKeeper(request.node)
+
+
+@pytest.fixture
+def outbox(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Outbox:  # noqa: ARG001 - only gates send
+    """Which messages were sent in this launch, so that none is sent twice."""
+    return request.config.stash[TARGETS].outbox
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gonogo.errors import ToolError
 from gonogo.options import reports_folder
+from gonogo.outbox import Outbox
 from gonogo.scratching import hide_password, open_scratch, secrets_in
 
 if TYPE_CHECKING:
@@ -81,6 +82,11 @@ class Targets:
     def close(self) -> None:
         """Close connections and stop what was brought up."""
         self._stack.close()
+
+    @property
+    def outbox(self) -> Outbox:
+        """Which messages were sent, by this run and by those before it."""
+        return Outbox(self._writer.folder, self._writer.run)
 
     @property
     def base_url(self) -> str:

@@ -69,12 +69,18 @@ class Database:
             await self._pool.open(wait=True, timeout=_OPEN_S)
             if self._exhausted:
                 self._holders = [asyncio.create_task(self._hold(self._pool)) for _ in range(_MAX_SIZE)]
+                await self._until_exhausted()
 
     async def close(self) -> None:
         """Disconnect."""
         for holder in self._holders:
             holder.cancel()
         await asyncio.gather(*self._holders, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.close(timeout=1)
+
+    async def lose(self) -> None:
+        """Give up every connection for good: from now on each query fails."""
         if self._pool is not None:
             await self._pool.close(timeout=1)
 
@@ -109,6 +115,11 @@ class Database:
         size = stats.get("pool_size", 0)
         in_use = size - stats.get("pool_available", 0)
         return PoolState(_MIN_SIZE, _MAX_SIZE, size, in_use, stats.get("requests_waiting", 0))
+
+    async def _until_exhausted(self) -> None:
+        async with asyncio.timeout(_OPEN_S):
+            while self.state().in_use < _MAX_SIZE:
+                await asyncio.sleep(_POLL_S)
 
     async def _hold(self, pool: AsyncConnectionPool[Connection]) -> None:
         # A leak that still lets requests through: a holder gives its connection up as soon as somebody

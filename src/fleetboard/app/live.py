@@ -1,4 +1,4 @@
-"""Live positions over WebSocket: a snapshot at once, then the fleet every second."""
+"""Live positions over WebSocket: a snapshot at once, the fleet every second, one vehicle when asked for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -17,6 +19,8 @@ _PERIOD_S = 1.0
 _SEND_S = 1.0
 """A client that takes nothing for so long is dropped, so that it can't hold up the others."""
 _STALE_S = 3.0
+_DROPPED_S = 5.0
+"""When the fault ws-drops closes a connection."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -24,7 +28,8 @@ _LOG = logging.getLogger(__name__)
 class Broadcaster:
     """All open connections of this process, and the task that feeds them."""
 
-    def __init__(self, fleet: Fleet, metrics: Metrics, instances: Instances) -> None:
+    def __init__(self, fleet: Fleet, metrics: Metrics, instances: Instances, faults: Sequence[str] = ()) -> None:
+        self._faults = frozenset(faults)
         self._fleet = fleet
         self._metrics = metrics
         self._instances = instances
@@ -41,7 +46,7 @@ class Broadcaster:
         next_at = time.monotonic()
         while True:
             self._ticked_at = time.monotonic()
-            if self._clients:
+            if self._clients and not self._faults & {"ws-silent", "ws-stops-pushing"}:
                 text = self._message("positions")
                 await asyncio.gather(*(self._send(client, text) for client in tuple(self._clients)))
             next_at = max(next_at + _PERIOD_S, time.monotonic())
@@ -49,19 +54,45 @@ class Broadcaster:
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection from its beginning to its end."""
+        if "ws-refused" in self._faults:
+            await websocket.close()
+            return
         await websocket.accept()
         try:
             self._clients.add(websocket)
             # Counted before the first message: who has received one finds itself in the statistics.
             await self._count()
-            await self._send(websocket, self._message("snapshot"))
-            while True:
-                await websocket.receive_text()
+            if "ws-silent" not in self._faults:
+                await self._send(websocket, self._message("snapshot"))
+            async with asyncio.timeout(_DROPPED_S if "ws-drops" in self._faults else None):
+                await self._converse(websocket)
+        except TimeoutError:
+            await websocket.close()
         except (WebSocketDisconnect, KeyError):  # KeyError: a binary message, which nobody should send
             pass
         finally:
             self._clients.discard(websocket)
             await self._count()
+
+    async def _converse(self, websocket: WebSocket) -> None:
+        while True:
+            question = await websocket.receive_text()
+            if not self._faults & {"ws-silent", "ws-one-way"}:
+                await self._send(websocket, json.dumps(self._reply(question), separators=(",", ":")))
+
+    def _reply(self, question: str) -> dict[str, Any]:
+        """Where one vehicle is: ``{"type": "locate", "vehicle": "V-001"}``; anything else is an error."""
+        try:
+            asked = json.loads(question)
+        except (ValueError, RecursionError):
+            asked = None
+        if not isinstance(asked, dict) or asked.get("type") != "locate":
+            return {"type": "error", "message": 'ask {"type": "locate", "vehicle": ...}'}
+        now = time.time()
+        place = next((one for one in self._fleet.positions(now) if one["id"] == asked.get("vehicle")), None)
+        if place is None:
+            return {"type": "error", "message": "there is no such vehicle"}
+        return {"type": "location", "at": timestamp(now), "vehicle": place}
 
     async def _count(self) -> None:
         self._metrics.connections = len(self._clients)

@@ -1,4 +1,4 @@
-"""The dashboard's page and its files."""
+"""The dashboard's page, the pages of text beside it, and their files."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ async def dashboard(request: Request) -> Response:
     return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
 
+async def guide(request: Request) -> Response:
+    """The user guide, unless a fault took it away."""
+    faults = state_of(request).settings.faults
+    if "doc-link-404" in faults:
+        raise HTTPException(404)
+    name = "missing.html" if "doc-link-not-found-200" in faults else "guide.html"
+    return HTMLResponse(_TEMPLATES.get_template(name).render())
+
+
+async def support(request: Request) -> Response:
+    """Where users find help."""
+    contact = "doc-anchor-missing" not in state_of(request).settings.faults
+    return HTMLResponse(_TEMPLATES.get_template("support.html").render(contact=contact))
+
+
 async def favicon(_request: Request) -> Response:
     """The icon that browsers ask for by themselves; they take SVG under this name too."""
     return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
@@ -62,6 +77,8 @@ def routes(faults: tuple[str, ...]) -> list[BaseRoute]:
     return [
         Route("/", home),
         Route("/fleet/dashboard", dashboard),
+        Route("/guide", guide),
+        Route("/support", support),
         Route("/favicon.ico", favicon),
         Mount("/static", _Files(missing=missing)),
     ]

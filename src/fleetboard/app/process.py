@@ -18,7 +18,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from fleetboard import seed
-from fleetboard.app import api, pages, vitals
+from fleetboard.app import api, appetite, contract, exposition, logs, pages, upgrades, vitals
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
@@ -28,6 +28,7 @@ from fleetboard.app.middleware import Observed
 from fleetboard.app.misbehaviour import Misbehaviour
 from fleetboard.app.settings import Settings
 from fleetboard.app.state import State
+from fleetboard.app.unwell import Unwell
 from fleetboard.routes import Traffic, load_routes
 
 _SPOILED_REQUESTS = 500
@@ -47,7 +48,9 @@ def build_state(settings: Settings) -> State:
     instances = Instances(settings.instance, database, metrics)
     traffic = Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES)
     fleet = Fleet(database, traffic, settings.features)
-    return State(settings, database, metrics, instances, fleet, Broadcaster(fleet, metrics, instances))
+    return State(
+        settings, database, metrics, instances, fleet, Broadcaster(fleet, metrics, instances, settings.faults)
+    )
 
 
 def build_app(state: State) -> Starlette:
@@ -60,13 +63,17 @@ def build_app(state: State) -> Starlette:
     app = Starlette(
         routes=[
             *vitals.ROUTES,
+            *contract.ROUTES,
             *api.ROUTES,
-            WebSocketRoute("/ws/positions", positions),
+            *exposition.routes(state.metrics, state.database, faults),
+            WebSocketRoute("/{anything:path}" if "ws-any-path" in faults else "/ws/positions", positions),
             *pages.routes(faults),
         ],
         middleware=[
             Middleware(Observed, metrics=state.metrics),
+            Middleware(logs.Logged),
             Middleware(Misbehaviour, faults=faults),
+            Middleware(Unwell, faults=faults),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _server_error},
         lifespan=lambda _app: _running(state),
@@ -80,6 +87,8 @@ async def _running(state: State) -> AsyncIterator[None]:
     """Everything that runs beside the requests, from start to end."""
     await state.database.open()
     await state.fleet.load()
+    if state.has("health-lies-database"):
+        await state.database.lose()
     if state.has("performance-errors"):
         _spoil(state.metrics)
     await state.instances.publish()
@@ -87,9 +96,12 @@ async def _running(state: State) -> AsyncIterator[None]:
     if state.settings.instance == _RECORDER:
         jobs.append(state.fleet.keep_recording())
     tasks = [asyncio.create_task(job) for job in jobs]
+    appetite.indulge(state.settings.instance, state.settings.faults)
+    logs.ready(state.settings.instance)
     try:
         yield
     finally:
+        logs.stopping(state.settings.instance)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -98,10 +110,12 @@ async def _running(state: State) -> AsyncIterator[None]:
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM; tells the supervisor once requests are answered."""
+    logs.begin(settings.instance, settings.version, settings.faults)
     config = uvicorn.Config(
         build_app(build_state(settings)),
         http="h11",
-        ws="websockets-sansio",
+        ws=upgrades.protocol(settings.faults),
+        log_config=None,
         log_level="warning",
         access_log=False,
         proxy_headers=False,

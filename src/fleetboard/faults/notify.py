@@ -4,4 +4,23 @@ from __future__ import annotations
 
 from fleetboard.faults.fault import Fault
 
-FAULTS: tuple[Fault, ...] = ()
+_CHAT = ("announce.preparation", "announce.go-live", "announce.rollback")
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("mail-refused", ("announce.go-live",), "the mail server answers 550 to every recipient"),
+    Fault("mail-lost", ("announce.go-live",), "the mail server takes messages and loses them"),
+    Fault("webhook-500", _CHAT, "the chat answers HTTP 500 to every message"),
+    Fault("message-lost", _CHAT, "the chat answers 200 and loses the message"),
+    Fault("message-doubled", _CHAT, "the chat shows every message twice"),
+    Fault(
+        "doc-link-404",
+        ("docs.links", "announce.drafts", "announce.go-live"),
+        "the user guide, to which the announcement points, is not there",
+    ),
+    Fault(
+        "doc-link-not-found-200",
+        ("docs.links", "announce.drafts", "announce.go-live"),
+        "in place of the user guide there is a page that says 'not found', with HTTP 200",
+    ),
+    Fault("doc-anchor-missing", ("docs.links",), "the support page has lost the section that links point to"),
+)

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 import dns.exception
 import dns.flags
-import dns.rdatatype
+import dns.rdata
+import dns.rdataclass
 import dns.resolver
 
+from gonogo.dnswire import Asker, Reply, Server, found_in, plain, value_of
 from gonogo.errors import TargetError, ToolError
+
+__all__ = [
+    "Asker",
+    "DnsAnswer",
+    "Server",
+    "as_said",
+    "is_address",
+    "plain",
+    "port_number",
+    "resolve",
+    "server_at",
+    "system_resolvers",
+]
 
 
 @dataclass(frozen=True)
@@ -38,69 +54,104 @@ def resolve(
         name: fully qualified, with or without the last dot.
         record_type: such as ``A``, ``AAAA``, ``CAA``.
         nameserver: address and port to ask; the system's servers if ``None``.
-        timeout_s: limit in seconds for all tries together.
+        timeout_s: limit in seconds for all tries together, for each server.
 
     Raises:
         TargetError: the name does not exist, no answer came in time, or none was usable.
         ToolError: the record type is unknown, or this machine names no server to ask.
     """
-    resolver = _resolver(nameserver, timeout_s)
-    whom = f"{nameserver[0]} port {nameserver[1]}" if nameserver else "the system's name servers"
-    try:
-        answer = resolver.resolve(
-            name.rstrip(".") + ".", record_type, search=False, raise_on_no_answer=False, lifetime=timeout_s
-        )
-    except dns.resolver.NXDOMAIN:
-        raise TargetError(f"DNS name {name} does not exist, says {whom}") from None
-    except dns.exception.Timeout:
-        raise TargetError(
-            f"DNS name {name} ({record_type}) got no usable answer from {whom} within {timeout_s:g} s"
-        ) from None
-    except dns.resolver.NoNameservers:
-        raise TargetError(f"DNS name {name} ({record_type}) got no valid answer from {whom}") from None
-    except (dns.rdatatype.UnknownRdatatype, dns.resolver.NoMetaqueries):
-        raise ToolError(f"DNS record type {record_type!r} can't be asked for; use one like A or CAA") from None
-    except dns.exception.DNSException as error:
-        raise TargetError(f"DNS name {name} ({record_type}) can't be looked up with {whom}: {error}") from None
-    except OSError as error:
-        raise TargetError(f"DNS name {name} ({record_type}): {whom} can't be reached: {error}") from None
-    return _facts(name, record_type, answer)
+    asker = Asker(timeout_s)
+    servers = (Server(*nameserver),) if nameserver else system_resolvers()
+    problems = []
+    for server in servers:
+        try:
+            reply = asker.ask(server, name, record_type, recurse=True)
+        except TargetError as error:
+            problems.append(str(error))
+            continue
+        if reply.rcode == "NXDOMAIN":
+            raise TargetError(f"DNS name {name} does not exist, says {server}")
+        if reply.rcode == "NOERROR":
+            return _facts(reply)
+        problems.append(f"{server} answers {reply.rcode}")
+    raise TargetError(f"DNS name {name} ({record_type}) got no usable answer: {'; '.join(problems)}")
 
 
-def _resolver(nameserver: tuple[str, int] | None, timeout_s: float) -> dns.resolver.Resolver:
+def system_resolvers() -> tuple[Server, ...]:
+    """The resolvers that this machine is told to ask.
+
+    Raises:
+        ToolError: it names none.
+    """
     try:
-        resolver = dns.resolver.Resolver(configure=nameserver is None)
-    except dns.resolver.NoResolverConfiguration:
+        found = dns.resolver.Resolver()
+    except (dns.exception.DNSException, OSError):
+        servers = []
+    else:
+        servers = [Server(one, found.port) for one in found.nameservers if isinstance(one, str) and is_address(one)]
+    if not servers:
+        raise ToolError("this machine names no DNS server (resolv.conf); name one as resolver in launch.toml")
+    return tuple(servers)
+
+
+def server_at(text: str, key: str) -> Server:
+    """A server as launch.toml writes it: an IP address, and its port unless that is 53.
+
+    Raises:
+        ToolError: it is none; ``key`` says where it stands.
+    """
+    if is_address(text.strip("[]")):
+        return Server(text.strip("[]"))
+    host, _, port = text.rpartition(":")
+    if not is_address(host.strip("[]")):
         raise ToolError(
-            "this machine names no DNS server (resolv.conf); name one as resolver in launch.toml"
-        ) from None
-    if nameserver is not None:
-        resolver.nameservers = [nameserver[0]]
-        resolver.port = nameserver[1]
-    # One try must not use up all the time, or a lost UDP packet would look like a dead server.
-    resolver.timeout = max(timeout_s / 3, 0.2)
-    resolver.lifetime = timeout_s
-    return resolver
+            f"launch.toml: {key}: found {text!r}; write an IP address and a port, e.g. 10.0.0.2:53 or "
+            "[2001:db8::1]:53"
+        )
+    return Server(host.strip("[]"), port_number(port, key))
 
 
-def _facts(name: str, record_type: str, answer: dns.resolver.Answer) -> DnsAnswer:
-    records = answer.rrset if answer.rrset is not None else ()
+def port_number(text: str, key: str) -> int:
+    """A port as launch.toml writes it.
+
+    Raises:
+        ToolError: it is none; ``key`` says where it stands.
+    """
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise ToolError(f"launch.toml: {key}: found {text!r}; write a port from 1 to 65535, e.g. 53")
+    return int(text)
+
+
+def as_said(kind: str, value: str, key: str) -> str:
+    """A planned record as an answer would say it: addresses and names have more than one spelling.
+
+    Raises:
+        ToolError: there is no such record of that type; ``key`` says where it stands.
+    """
+    if kind == "TXT":
+        return value
+    try:
+        return value_of(dns.rdata.from_text(dns.rdataclass.IN, kind, value))
+    except dns.exception.DNSException as error:
+        raise ToolError(f"launch.toml: {key}: {value!r} is no {kind} record ({error}); correct it") from None
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address rather than a name."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _facts(reply: Reply) -> DnsAnswer:
+    found = found_in(reply, reply.name)
     return DnsAnswer(
-        name=name,
-        type=record_type,
-        values=tuple(sorted(_value(record_type, record) for record in records)),
-        ttl=max((rrset.ttl for rrset in answer.response.answer), default=0),
-        authoritative=bool(answer.response.flags & dns.flags.AA),
-        server=f"{answer.nameserver} port {answer.port}",
+        name=reply.name,
+        type=reply.type,
+        values=found.values,
+        ttl=found.ttl,
+        authoritative=bool(reply.message.flags & dns.flags.AA),
+        server=str(reply.server),
     )
-
-
-def _value(record_type: str, record: object) -> str:
-    """One record in the form in which people write it in a plan."""
-    text = str(record)
-    if record_type.upper() in ("TXT", "SPF"):
-        strings = getattr(record, "strings", ())
-        return b"".join(strings).decode("utf-8", "replace")
-    if record_type.upper() in ("CNAME", "NS", "MX", "SRV", "PTR"):
-        return text.lower().rstrip(".")
-    return text

@@ -8,9 +8,10 @@ the body, redirects included, and size counts what was decoded.
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,11 @@ from gonogo.transport import Backend, ConnectTo, Deadline, Transport, reason, tl
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
+RETRY_S = 0.1
+"""Pause before an address is asked again."""
+_TRANSPORT = (httpx.HTTPError, httpcore.ProtocolError, httpcore.NetworkError, OSError)
+_LAST = {"Connection": "close"}
+_NO_ANSWER = "disconnected without sending a response"
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,18 @@ class HttpFacts:
     """From the start of the request to the last byte of the body, redirects included, in seconds."""
     redirects: tuple[str, ...] = ()
     """Addresses passed through on the way, in order."""
+    transport_errors: tuple[str, ...] = ()
+    """What went wrong on the wire before this answer came, in order; only with ``retries``."""
 
     @property
     def content_type(self) -> str:
         """Media type without its parameters, in lower case; empty if none was sent."""
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the media type says JSON: ``application/json`` or another one that ends in ``+json``."""
+        return is_json(self.content_type)
 
     @property
     def age_s(self) -> int | None:
@@ -80,6 +93,18 @@ class Samples:
     statuses: tuple[int, ...]
     answers: tuple[HttpFacts, ...] = field(default=(), repr=False)
     """The answers themselves: behind one address, instances may say different things."""
+    failures: tuple[str, ...] = ()
+    """A sentence for each request that got no complete answer."""
+
+    @property
+    def n(self) -> int:
+        """How many requests were made."""
+        return len(self.statuses) + len(self.failures)
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a media type in lower case is JSON (RFC 8259, and RFC 6839 for ``+json``)."""
+    return content_type == "application/json" or content_type.endswith("+json")
 
 
 def lookup(document: Any, path: str) -> Any:
@@ -154,15 +179,19 @@ class HttpProbe:
         *,
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
+        retries: int = 0,
     ) -> HttpFacts:
         """Fetches one address completely; follows at most five redirects.
 
         Args:
             url: absolute, or relative to the base URL.
-            timeout_s: limit in seconds for everything together.
+            timeout_s: limit in seconds for everything together, retries included.
             max_bytes: limit for the decoded body.
             params: query to add.
             headers: headers to add.
+            retries: how often to ask again after a transport error: nobody listens, the connection or the
+                handshake is cut, no answer comes. What was answered, and a certificate that is no good, is
+                a verdict, and never asked for again.
 
         Raises:
             TargetError: refused, not verified, too slow, too large, not HTTP, or redirected
@@ -170,50 +199,69 @@ class HttpProbe:
         """
         limit = self.timeout_s if timeout_s is None else timeout_s
         size = self.max_bytes if max_bytes is None else max_bytes
+        self._client.cookies.clear()  # a load balancer's cookie would lead us to one and the same instance
         request = self._client.build_request("GET", url, params=params, headers=headers)
-        first, passed, started = str(request.url), list[str](), time.perf_counter()
-        self._deadline.at = time.monotonic() + limit
+        ends, failed = time.monotonic() + limit, list[str]()
+        self._deadline.at = ends
         try:
             while True:
-                response, body = self._exchange(request, size)
-                if response.status_code not in REDIRECTS or response.next_request is None:
-                    break
-                passed.append(str(request.url))
-                request = self._redirected(response.next_request, first, passed)
+                try:
+                    return replace(self._answer(request, size), transport_errors=tuple(failed))
+                except _TRANSPORT as error:
+                    if len(failed) >= retries or not _passing(error) or time.monotonic() + RETRY_S >= ends:
+                        raise
+                    failed.append(reason(error))
+                    time.sleep(RETRY_S)
         except (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError):
-            raise TargetError(f"GET {first} was not answered completely within {limit:g} s") from None
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpcore.ProtocolError,
-            httpcore.NetworkError,
-            OSError,
-        ) as error:
-            raise TargetError(f"GET {first} {_failure(error)}") from None
+            raise TargetError(f"GET {request.url} was not answered completely within {limit:g} s") from None
+        except (*_TRANSPORT, httpx.InvalidURL) as error:
+            again = f" (and so {len(failed)} times before)" if failed else ""
+            raise TargetError(f"GET {request.url} {_failure(error)}{again}") from None
         finally:
             self._deadline.at = float("inf")
-        elapsed = time.perf_counter() - started
-        return HttpFacts(str(request.url), response.status_code, response.headers, body, elapsed, tuple(passed))
 
-    def sample(self, url: str, n: int, timeout_s: float | None = None, budget_s: float | None = None) -> Samples:
+    def sample(
+        self,
+        url: str,
+        n: int,
+        timeout_s: float | None = None,
+        budget_s: float | None = None,
+        *,
+        fresh: bool = False,
+    ) -> Samples:
         """Makes ``n`` GETs one after the other, over one connection if the target keeps it.
+
+        A request without a complete answer is never repeated; it is a sample, and told in ``failures``.
 
         Args:
             url: absolute, or relative to the base URL.
             n: how many; fewer are made if the budget runs out first.
             timeout_s: limit in seconds for each of them.
             budget_s: no further request starts after so many seconds (default: ``timeout_s``).
-
-        Raises:
-            TargetError: as ``get`` does, for any of them.
+            fresh: over a connection of its own each, as some load balancers choose an instance a connection.
         """
         limit = self.timeout_s if timeout_s is None else timeout_s
         ends = time.monotonic() + (limit if budget_s is None else budget_s)
-        answers: list[HttpFacts] = []
-        while len(answers) < n and (not answers or time.monotonic() < ends):
-            answers.append(self.get(url, limit))
+        answers, failures = list[HttpFacts](), list[str]()
+        while len(answers) + len(failures) < n and (not (answers or failures) or time.monotonic() < ends):
+            try:
+                answers.append(self.get(url, limit, headers=_LAST if fresh else None))
+            except TargetError as error:
+                failures.append(str(error))
         times, statuses = tuple(a.elapsed_s for a in answers), tuple(a.status for a in answers)
-        return Samples(url, times, statuses, tuple(answers))
+        return Samples(url, times, statuses, tuple(answers), tuple(failures))
+
+    def _answer(self, request: httpx.Request, max_bytes: int) -> HttpFacts:
+        """One exchange, redirects followed."""
+        first, passed, started = str(request.url), list[str](), time.perf_counter()
+        while True:
+            response, body = self._exchange(request, max_bytes)
+            if response.status_code not in REDIRECTS or response.next_request is None:
+                break
+            passed.append(str(request.url))
+            request = self._redirected(response.next_request, first, passed)
+        elapsed = time.perf_counter() - started
+        return HttpFacts(str(request.url), response.status_code, response.headers, body, elapsed, tuple(passed))
 
     def _exchange(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         """Sends one request; reads the body up to the limit, or not at all for a redirect."""
@@ -249,6 +297,19 @@ class HttpProbe:
         if passed[-1].startswith("https:") and following.url.scheme != "https":
             raise TargetError(f"GET {first} was redirected to the unencrypted {following.url}")
         return following
+
+
+def _passing(error: BaseException | None) -> bool:
+    """Whether an error may be gone at the next try: of the wire, not a judgement of what came over it."""
+    if isinstance(error, httpcore.ProtocolError | httpx.ProtocolError):
+        return _NO_ANSWER in str(error)
+    passing = isinstance(error, httpcore.NetworkError | httpx.NetworkError | OSError)
+    while error is not None:
+        # OpenSSL found something it does not accept, as opposed to a handshake that was cut.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return False
+        error = error.__cause__ or error.__context__
+    return passing
 
 
 def _failure(error: BaseException) -> str:

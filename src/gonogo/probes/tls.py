@@ -1,39 +1,39 @@
-"""Looks at certificates and protocol versions of a TLS server.
+"""Looks at the certificates of a TLS server.
 
 The chain is read without verification, so that a bad one can be described, and is then
-verified apart, against the same authorities that a client would use.
+verified in a handshake of its own, as a client would, against the same authorities.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import re
-import socket
 import ssl
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.utils import CryptographyDeprecationWarning
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from gonogo.errors import TargetError, ToolError
-
-VERSIONS: dict[str, ssl.TLSVersion] = {
-    "TLSv1": ssl.TLSVersion.TLSv1,
-    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-}
-"""Versions that are tried, oldest first."""
+from gonogo.tls_chain import (
+    CertificateFacts,
+    anchored,
+    covers,
+    describe,
+    explain,
+    names_of,
+    order_errors,
+    path_through,
+    read,
+    read_pem,
+    tolerant,
+    verify,
+)
+from gonogo.tls_hello import dial
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,14 @@ class TlsFacts:
     address: str
     version: str
     cipher: str
-    subject: str
-    issuer: str
     names: tuple[str, ...]
     """Names and addresses that the leaf certificate is for."""
-    not_before: datetime
-    not_after: datetime
-    key_type: str
-    """``RSA``, ``EC``, or the name of another kind."""
-    key_bits: int
-    """0 if the kind has no size of its own, as with Ed25519."""
-    signature_hash: str
-    """Empty if the signature has no separate hash."""
-    chain: tuple[str, ...]
-    """Subjects as sent, leaf first."""
-    chain_pem: str
+    certificates: tuple[CertificateFacts, ...]
+    """As sent, leaf first."""
+    path: tuple[CertificateFacts, ...]
+    """From the leaf to the authority, or as far as it leads."""
+    order_errors: tuple[str, ...]
+    """What was sent in the wrong place, twice, or without belonging to the chain."""
     trusted: bool
     """A path leads to a known authority now, the name left aside."""
     trust_error: str
@@ -66,20 +59,23 @@ class TlsFacts:
     name_matches: bool
     """The leaf is for ``host``."""
 
-    def days_left(self, now: datetime) -> float:
-        """Days from ``now`` until the leaf expires; negative once it has."""
-        return (self.not_after - now).total_seconds() / 86_400
+    @property
+    def leaf(self) -> CertificateFacts:
+        """The server's own certificate."""
+        return self.certificates[0]
+
+    @property
+    def root_sent(self) -> bool:
+        """The last one sent is a root, which clients have already; allowed, and of no use."""
+        return len(self.certificates) > 1 and self.certificates[-1].is_root
+
+    @property
+    def chain_pem(self) -> str:
+        """All that was sent."""
+        return "".join(one.pem for one in self.certificates)
 
 
-def inspect(
-    host: str,
-    ip: str,
-    port: int,
-    ca_file: Path | str | None = None,
-    timeout_s: float = 5.0,
-    *,
-    now: datetime | None = None,
-) -> TlsFacts:
+def inspect(host: str, ip: str, port: int, ca_file: Path | str | None = None, timeout_s: float = 5.0) -> TlsFacts:
     """Reads a server's certificates and verifies them.
 
     Args:
@@ -87,8 +83,7 @@ def inspect(
         ip: address to connect to.
         port: TCP port.
         ca_file: PEM file of the authorities to trust; the system's if ``None``.
-        timeout_s: limit in seconds for connection and handshake together.
-        now: time at which validity is judged (default: the present).
+        timeout_s: limit in seconds for each of two connections with their handshakes.
 
     Raises:
         TargetError: no connection, no handshake, or an unreadable certificate.
@@ -96,122 +91,95 @@ def inspect(
     """
     roots = _authorities(ca_file)
     where = f"{host} ({ip} port {port})"
-    with _handshake(host, ip, port, timeout_s) as connection:
-        der = _sent_chain(connection)
-        version, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
     try:
-        with _tolerant():
-            chain = [x509.load_der_x509_certificate(one) for one in der]
-            names = _names(chain[0])
+        with _handshake(_open_context(), host, ip, port, timeout_s) as connection:
+            der = _sent_chain(connection)
+            version, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
+    except TimeoutError:
+        raise TargetError(f"{where} did not complete a TLS handshake within {timeout_s:g} s") from None
+    except OSError as error:
+        raise TargetError(f"{where} failed the TLS handshake: {_reason(error)}") from None
+    try:
+        sent = read(der)
+        with tolerant():
+            names = names_of(sent[0])
+            path = path_through(sent, roots)
+            trust_error = "the certificate names no host"
+            if names:
+                trust_error = _trust_error((host, ip, port, timeout_s), ca_file, sent, roots)
+            return TlsFacts(
+                host=host,
+                address=ip,
+                version=version,
+                cipher=cipher,
+                names=names,
+                certificates=tuple(describe(one) for one in sent),
+                path=tuple(describe(one) for one in anchored(path, roots)),
+                order_errors=order_errors(sent, path),
+                trusted=not trust_error,
+                trust_error=trust_error,
+                name_matches=any(covers(name, host) for name in names),
+            )
     except (ValueError, IndexError) as error:
         raise TargetError(f"{where} sent a certificate that can't be read: {error}") from None
-    trust_error = _trust_error(chain, roots, names, now or datetime.now(UTC))
-    return _facts(host, ip, (version, cipher), chain, trust_error)
 
 
-def _facts(
-    host: str, ip: str, agreed: tuple[str, str], chain: list[x509.Certificate], trust_error: str
-) -> TlsFacts:
-    leaf = chain[0]
-    names = _names(leaf)
-    key_type, key_bits = _key(leaf)
-    return TlsFacts(
-        host=host,
-        address=ip,
-        version=agreed[0],
-        cipher=agreed[1],
-        subject=leaf.subject.rfc4514_string(),
-        issuer=leaf.issuer.rfc4514_string(),
-        names=names,
-        not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
-        key_type=key_type,
-        key_bits=key_bits,
-        signature_hash=_signature_hash(leaf),
-        chain=tuple(one.subject.rfc4514_string() for one in chain),
-        chain_pem="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
-        trusted=not trust_error,
-        trust_error=trust_error,
-        name_matches=any(_covers(name, host) for name in names),
-    )
+def _trust_error(
+    server: tuple[str, str, int, float],
+    ca_file: Path | str | None,
+    sent: Sequence[x509.Certificate],
+    roots: Sequence[x509.Certificate],
+) -> str:
+    """Why a client with these authorities refuses the chain; empty if it does not.
 
-
-def protocols(host: str, ip: str, port: int, timeout_s: float = 5.0) -> tuple[str, ...]:
-    """The protocol versions that a server accepts, oldest first, one handshake for each.
-
-    Args:
-        host: the name that is asked for (SNI).
-        ip: address to connect to.
-        port: TCP port.
-        timeout_s: limit in seconds for all handshakes together.
-
-    Raises:
-        TargetError: no connection, or a handshake that is neither completed nor refused.
-        ToolError: the OpenSSL of this machine can't speak one of the versions.
+    OpenSSL's word counts, since most clients are made of it. Only where the handshake fails for another
+    reason, as with a server that speaks old versions alone, the path is judged without it.
     """
-    where = f"{host} ({ip} port {port})"
-    ends = time.monotonic() + timeout_s
-    accepted = []
-    for name, version in VERSIONS.items():
-        context = _open_context(version)
-        left = max(ends - time.monotonic(), 0.001)
-        with _connect(ip, port, left, where) as plain:
-            try:
-                with context.wrap_socket(plain, server_hostname=_sni(host)):
-                    accepted.append(name)
-            except TimeoutError:
-                raise TargetError(f"{where} neither accepted nor refused {name} within {timeout_s:g} s") from None
-            except ssl.SSLError as error:
-                if "NO_PROTOCOLS_AVAILABLE" in str(error) or "NO_CIPHERS" in str(error):
-                    raise ToolError(f"this machine's OpenSSL can't try {name}: {_reason(error)}") from None
-            except OSError:
-                # A reset or a close in the middle of the handshake is a refusal as well.
-                continue
-    return tuple(accepted)
+    now = datetime.now(UTC)
+    try:
+        _handshake(_strict_context(ca_file), *server).close()
+    except ssl.SSLCertVerificationError as error:
+        return explain(sent, roots, now) or error.verify_message
+    except OSError:
+        return verify(sent, roots, names_of(sent[0]), now) and (explain(sent, roots, now) or "no path is valid")
+    return ""
 
 
-def _open_context(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+def _open_context() -> ssl.SSLContext:
     """A context that accepts anything: what is looked at must not be hidden by our own rules."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
-        # Old versions are deprecated for use; here they are tried in the hope of a refusal.
+        # Old versions are deprecated for use; here they are accepted to be described.
         warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = version or ssl.TLSVersion.TLSv1
-        context.maximum_version = version or ssl.TLSVersion.MAXIMUM_SUPPORTED
+        context.minimum_version = ssl.TLSVersion.TLSv1
     return context
 
 
-def _connect(ip: str, port: int, timeout_s: float, where: str) -> socket.socket:
+def _strict_context(ca_file: Path | str | None) -> ssl.SSLContext:
+    """A context that verifies the path; the name is held against the leaf elsewhere."""
     try:
-        return socket.create_connection((ip, port), timeout_s)
-    except TimeoutError:
-        raise TargetError(f"{where} did not accept a connection within {timeout_s:.3g} s") from None
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except OSError as error:
-        raise TargetError(f"{where} refused the connection: {_reason(error)}") from None
+        raise ToolError(f"ca_file {ca_file} can't be used as a list of authorities: {_reason(error)}") from None
+    context.check_hostname = False
+    # Python 3.13 adds rules that no browser has.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
 
-def _handshake(host: str, ip: str, port: int, timeout_s: float) -> ssl.SSLSocket:
-    where = f"{host} ({ip} port {port})"
+def _handshake(context: ssl.SSLContext, host: str, ip: str, port: int, timeout_s: float) -> ssl.SSLSocket:
     ends = time.monotonic() + timeout_s
-    plain = _connect(ip, port, timeout_s, where)
+    plain = dial(ip, port, timeout_s, f"{host} ({ip} port {port})")
     try:
         # The handshake's limit is for all of it, however slowly the bytes come in.
         plain.settimeout(max(ends - time.monotonic(), 0.001))
-        return _open_context().wrap_socket(plain, server_hostname=_sni(host))
-    except TimeoutError:
-        raise TargetError(f"{where} did not complete a TLS handshake within {timeout_s:g} s") from None
-    except OSError as error:
-        raise TargetError(f"{where} failed the TLS handshake: {_reason(error)}") from None
+        return context.wrap_socket(plain, server_hostname=host.rstrip("."))
     finally:
         # wrap_socket takes the descriptor over; if it failed before that, this closes it.
         plain.close()
-
-
-def _sni(host: str) -> str:
-    return host.rstrip(".")
 
 
 def _sent_chain(connection: ssl.SSLSocket) -> list[bytes]:
@@ -225,47 +193,6 @@ def _sent_chain(connection: ssl.SSLSocket) -> list[bytes]:
     return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain]
 
 
-def _names(leaf: x509.Certificate) -> tuple[str, ...]:
-    try:
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return ()
-    addresses = [str(a) for a in names.get_values_for_type(x509.IPAddress)]
-    return tuple(names.get_values_for_type(x509.DNSName)) + tuple(addresses)
-
-
-def _covers(name: str, host: str) -> bool:
-    """Whether a name of a certificate covers a host (RFC 6125: a star stands for one label)."""
-    host, name = host.lower().rstrip("."), name.lower()
-    if name.startswith("*."):
-        return host.partition(".")[2] == name[2:] and not _is_address(host)
-    return host == name
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _key(leaf: x509.Certificate) -> tuple[str, int]:
-    key = leaf.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        return "RSA", key.key_size
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return "EC", key.curve.key_size
-    if isinstance(key, dsa.DSAPublicKey):
-        return "DSA", key.key_size
-    return type(key).__name__.removesuffix("PublicKey").lstrip("_"), 0
-
-
-def _signature_hash(leaf: x509.Certificate) -> str:
-    algorithm = leaf.signature_hash_algorithm
-    return algorithm.name if algorithm else ""
-
-
 def _authorities(ca_file: Path | str | None) -> list[x509.Certificate]:
     """The certificates to trust: those of a file, or those that OpenSSL uses on this machine."""
     if ca_file:
@@ -277,7 +204,7 @@ def _authorities(ca_file: Path | str | None) -> list[x509.Certificate]:
     roots: list[x509.Certificate] = []
     for file in files:
         try:
-            roots += _readable(file.read_bytes())
+            roots += read_pem(file.read_bytes())
         except OSError as error:
             if ca_file:
                 raise ToolError(f"ca_file {file} can't be read: {error.strerror}") from None
@@ -288,74 +215,6 @@ def _authorities(ca_file: Path | str | None) -> list[x509.Certificate]:
             "this machine has no list of trusted authorities; install ca-certificates or name a ca_file"
         )
     return roots
-
-
-def _readable(pem: bytes) -> list[x509.Certificate]:
-    """The certificates of a PEM file, without those that break the rules: nobody can rely on them."""
-    found = []
-    for block in re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", pem, re.DOTALL):
-        with contextlib.suppress(ValueError), _tolerant():
-            found.append(x509.load_pem_x509_certificate(block))
-    return found
-
-
-@contextlib.contextmanager
-def _tolerant() -> Iterator[None]:
-    """Reads certificates with old sins (a serial number of 0, say) without a warning.
-
-    Some are on every machine's list of authorities, and a target's own are described, not used.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        yield
-
-
-def _trust_error(
-    chain: list[x509.Certificate], roots: list[x509.Certificate], names: tuple[str, ...], now: datetime
-) -> str:
-    """Why no path leads from the leaf to an authority, or an empty string.
-
-    The path is built for a name that the leaf itself claims, so that a wrong name is not
-    mistaken for a bad chain.
-    """
-    leaf = chain[0]
-    if not names:
-        return "the certificate names no host"
-    own = names[0]
-    subject: x509.DNSName | x509.IPAddress = (
-        x509.IPAddress(ipaddress.ip_address(own))
-        if _is_address(own)
-        else x509.DNSName(own.replace("*.", "any.", 1))
-    )
-    try:
-        builder = PolicyBuilder().store(Store(roots)).time(now)
-        builder.build_server_verifier(subject).verify(leaf, chain[1:])
-    except (VerificationError, ValueError) as error:
-        return _explain(chain, roots, now) or _reason(error)
-    return ""
-
-
-def _explain(chain: list[x509.Certificate], roots: list[x509.Certificate], now: datetime) -> str:
-    """The usual reasons in words; empty if it is none of them."""
-    for one in chain:
-        subject = one.subject.rfc4514_string()
-        if one.not_valid_after_utc < now:
-            return f"{subject} expired on {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-        if one.not_valid_before_utc > now:
-            return f"{subject} is not valid before {one.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-    known = {root.subject for root in roots}
-    leaf = chain[0]
-    if leaf.issuer == leaf.subject and leaf.subject not in known:
-        return "the certificate is signed by itself, not by a known authority"
-    current, passed = leaf, set[x509.Name]()
-    while current.issuer not in known and current.subject not in passed:
-        passed.add(current.subject)
-        issuer = next((c for c in chain[1:] if c.subject == current.issuer), None)
-        if issuer is None:
-            wanted = current.issuer.rfc4514_string()
-            return f"the certificate of its issuer, {wanted}, was not sent and is not a known authority"
-        current = issuer
-    return ""
 
 
 def _reason(error: BaseException) -> str:

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from gonogo.tables.base import Path, Table
+from gonogo.tables.base import Names, Path, Table
+
+
+class Endpoint(Table):
+    """An address that must answer, and how."""
+
+    path: Path
+    status: int = Field(default=200, ge=100, le=599)
+    content_type: str = "application/json"
+    """Media type; empty if any will do. ``application/json`` takes ``application/*+json`` as well."""
+    expect: dict[str, Any] = Field(default={})
+    """Dotted paths of the JSON answer and their values."""
+    p95_ms: float | None = Field(default=None, gt=0)
+    """A bound of its own; ``http.p95_ms`` if it has none."""
+
+
+class Fields(Table):
+    """Dotted paths at which the statistics have their figures."""
+
+    pool_usage: str = Field(default="pool.usagePercent", min_length=1)
+    """Percent of the pool that is in use."""
+    connections: str = Field(default="totalConnections", min_length=1)
+    """Open WebSocket connections."""
+    requests: str = Field(default="metrics.requests", min_length=1)
+    error_rate: str = Field(default="metrics.errorRate", min_length=1)
+    """A share, not percent."""
+    p95_ms: str = Field(default="metrics.p95Ms", min_length=1)
+    errors: str = Field(default="errors", min_length=1)
+    """A list of what went wrong lately."""
+
+
+Truth = Literal["websocket", False] | Path | Endpoint
+"""What shows from outside whether a check of health's is true; ``False``: nothing does."""
 
 
 class Http(Table):
@@ -15,14 +47,65 @@ class Http(Table):
     health: Path = "/api/health"
     health_expect: dict[str, Any] = Field(default={"status": "healthy"}, min_length=1)
     """Dotted paths of the JSON answer and their values; with none of them any answer would do."""
+    health_checks: str = "checks"
+    """Dotted path of the checks inside; must be there if the plan names it. Empty: health has none."""
+    healthy: Names = Field(default=("healthy", "ok", "up", "pass"), min_length=1, strict=False)
+    """What a check may say, in any case of letters."""
+    health_version: str = "version"
+    """Dotted path of the release; must be there if the plan names it. Empty: health tells none."""
+    earlier_versions: Names = ()
+    """Releases that may still run until the deployment, beside ``rollback.version``."""
+    truth: dict[str, Truth] = Field(default={})
     database_stats: Path = "/api/fleet/db-stats"
     database_expect: dict[str, Any] = Field(default={"poolingEnabled": True}, min_length=1)
     websocket_stats: Path = "/api/fleet/ws-stats"
     performance_stats: Path = "/api/fleet/performance-stats"
+    performance_traffic: Path | None = None
+    """Asked so that there are requests to count; the statistics themselves if it is left out."""
+    fields: Fields = Fields()
+    min_requests: int = Field(default=59, ge=1)
+    """Requests that must stand behind the target's own figures; the fewest that can speak of a p95."""
+    figures_s: float = Field(default=5.0, gt=0, le=60)
+    """How long a request may take to show in the target's own figures."""
+    endpoints: tuple[Endpoint, ...] = Field(default=(), strict=False)
+    """Without any, health and the three statistics."""
+    openapi: str | None = Field(default=None, min_length=1)
+    """An OpenAPI document, whose GETs are endpoints too: a path of the target, or a file beside the plan."""
+    endpoint_samples: int = Field(default=60, ge=1, le=10_000)
     p95_ms: float = Field(default=500.0, gt=0)
+    slowest_ms: float = Field(default=2000.0, gt=0)
+    """No single request may take longer: at a p95 beyond 2 s the playbook considers a rollback."""
     samples: int = Field(default=100, ge=1, le=10_000)
     """Requests per endpoint; 59 can prove a p95 at 95 % confidence if none is slow, 100 if one is."""
+    allowed_in_bodies: Names = ()
+    """Kinds of secrets and traces that bodies may hold after all, in the gate's words, e.g. ``a password``."""
+    retries: int = Field(default=2, ge=0, le=20)
+    """Transport errors before an answer that are put up with; what was answered is never asked again."""
     max_pool_percent: float = Field(default=80.0, gt=0, le=100)
     max_error_rate: float = Field(default=0.001, gt=0, lt=1)
     timeout_s: float = Field(default=10.0, gt=0, le=120)
     max_body_bytes: int = Field(default=5_000_000, gt=0)
+
+    @property
+    def planned(self) -> tuple[Endpoint, ...]:
+        """The endpoints that the plan names; without any, health and the three statistics."""
+        own = (self.health, self.database_stats, self.websocket_stats, self.performance_stats)
+        return self.endpoints or tuple(Endpoint(path=path) for path in dict.fromkeys(own))
+
+    @staticmethod
+    def documented(path: str, status: int, content_type: str) -> Endpoint:
+        """An endpoint that is not the plan's own, but a document's that the plan names."""
+        return Endpoint.model_construct(path=path, status=status, content_type=content_type)
+
+    @property
+    def outside(self) -> dict[str, Literal["websocket"] | Endpoint]:
+        """What to look at for each check that shows outside."""
+        ways: dict[str, Literal["websocket"] | Endpoint] = {}
+        for name, how in self.truth.items():
+            if how == "websocket":
+                ways[name] = "websocket"
+            elif isinstance(how, str):
+                ways[name] = Endpoint(path=how)
+            elif how is not False:
+                ways[name] = how
+        return ways
