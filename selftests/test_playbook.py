@@ -170,3 +170,19 @@ def test_the_digest_follows_the_machine_part_and_not_the_prose() -> None:
 def test_our_own_playbook_has_no_unmapped_box() -> None:
     phases = parse_playbook((ROOT / "PLAYBOOK.md").read_text(encoding="utf-8"))
     assert [b.text for p in phases for b in p.boxes if b.kind is BoxKind.UNMAPPED] == []
+
+
+def test_a_whole_area_can_be_scoped_out_but_not_asked_for() -> None:
+    head = "## T-3 <!-- phase: t3 -->\n- [ ] a <!-- gate: tls.certificate -->\n- [ ] b "
+    phases = parse_playbook(head + "<!-- scope: another team's gate: database.* tls.* -->\n")
+    plan = Plan(Launch("p", "1", None), "production", "production", phases)
+
+    assert [plan.scopes_out(gate) for gate in ("database.schema", "databases.x", "dns.records")] == [
+        True,
+        False,
+        False,
+    ]
+    assert [ask.gate for ask in plan.asks()] == ["tls.certificate"]  # what a box asks for stays asked
+    for wrong in ("gate: database.*", "scope: no gate: *", "scope: no gate: data*", "scope: no gate: .*"):
+        with pytest.raises(PlanError, match="is no gate id"):
+            parse_playbook(f"{head}<!-- {wrong} -->\n")

@@ -201,8 +201,8 @@ def _with_marked_gates(plan: Plan, records: Records) -> Plan:
     newest = max(runs, key=lambda run: (run.info.started_at, run.info.id), default=None)
     if newest is None:
         return plan
-    boxed, scoped = frozenset(plan.asks()), plan.scoped_out()
-    return replace(plan, extra=tuple(a for a in newest.extra if a not in boxed and a.gate not in scoped))
+    boxed = frozenset(plan.asks())
+    return replace(plan, extra=tuple(a for a in newest.extra if a not in boxed and not plan.scopes_out(a.gate)))
 
 
 def _required(state: LaunchState, phases: tuple[str, ...]) -> Verdict:

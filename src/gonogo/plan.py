@@ -55,8 +55,14 @@ class Plan:
         ]
         return tuple(sorted(dict.fromkeys([*boxed, *self.extra]), key=lambda ask: PHASES.index(ask.phase)))
 
-    def scoped_out(self) -> frozenset[str]:
-        """Gates that a box takes out of scope with a reason."""
+    def scopes_out(self, gate: str) -> bool:
+        """Whether a box takes this gate out of scope with a reason, by its name or as one of ``area.*``."""
+        return any(
+            gate == named or (named.endswith(".*") and gate.startswith(named[:-1])) for named in self._scoped_out
+        )
+
+    @cached_property
+    def _scoped_out(self) -> frozenset[str]:
         return frozenset(gate for p in self.phases for b in p.boxes if b.kind is BoxKind.SCOPE for gate in b.gates)
 
     def line_of(self, gate: str) -> int:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 GATE_ID = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_AREA = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.\*")
 _PHASE_KEYS = ("phase", "owner", "within")
 _BOX_KEYS = ("gate", "attest", "scope", "on")
 _KEYS = _PHASE_KEYS + _BOX_KEYS
@@ -170,7 +171,8 @@ def _box(text: str, fields: dict[str, str], name: str, line: int) -> Box:
         raise PlanError(f"{name}:{line}: 'on:' sends gates to a companion target; name the gates with 'gate:'")
     gates = tuple(fields.get("gate", "").replace(",", " ").split())
     for gate in gates:
-        if not GATE_ID.fullmatch(gate):
+        # A whole area can be left out, never asked for: which gates that means would change under a launch.
+        if not (GATE_ID.fullmatch(gate) or ("scope" in fields and _AREA.fullmatch(gate))):
             raise PlanError(
                 f"{name}:{line}: {gate!r} is no gate id; write lower-case words joined by dots, "
                 "e.g. tls.certificate"

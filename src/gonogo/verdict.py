@@ -196,7 +196,7 @@ def _dropped(plan: Plan, tried: list[_Tried]) -> list[Ask]:
     """Asks of this release that are not proven and were taken out of the plan without a reason."""
     same_release = [t for t in tried if t.run.version == plan.launch.version]
     asked = {ask for t in same_release for ask in (*t.run.asked, *t.run.planned)}
-    gone = {ask for ask in asked.difference(plan.asks()) if ask.gate not in plan.scoped_out()}
+    gone = {ask for ask in asked.difference(plan.asks()) if not plan.scopes_out(ask.gate)}
     return sorted((ask for ask in gone if not _proven(*_latest(ask, same_release))), key=lambda ask: ask.key)
 
 
