@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +77,33 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
         outcomes = {TargetError: Outcome.FAIL, ToolError: Outcome.ERROR, InconclusiveError: Outcome.INCONCLUSIVE}
         called.outcome = next(outcome for kind, outcome in outcomes.items() if isinstance(error, kind))
         called.reason = str(error)
+        measured = outcome_of(called.measurements)
+        if measured[0] is Outcome.FAIL and called.outcome is not Outcome.FAIL:
+            called.outcome, called.reason = Outcome.FAIL, f"{measured[1]}; then: {called.reason}"
     else:
         called.outcome, called.reason = outcome_of(called.measurements)
     return called
+
+
+@cache
+def gates() -> dict[str, Callable[..., None]]:
+    """The functions of all gates below ``tests/infra`` and of ``smoke.api``, by id."""
+    found = {}
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))  # where the gates' own folder is a package
+    for path in [*(ROOT / "tests" / "infra").glob("test_*.py"), ROOT / "tests" / "smoke" / "test_api.py"]:
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for function in vars(module).values():
+            for mark in getattr(function, "pytestmark", ()):
+                if mark.name == "gate":
+                    found[mark.args[0]] = function
+    return found
+
+
+def target_of(plan: str, name: str, root: Path) -> Target:
+    """A target of a launch.toml that is given as text."""
+    launch = LaunchFile.model_validate(tomllib.loads(plan))
+    return Target(name, launch.targets[name], {}, launch.launch.version, root=root, plan=launch)
 
 
 def target_at(

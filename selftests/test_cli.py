@@ -64,8 +64,8 @@ def test_the_plan_names_phases_gates_owners_targets_load_and_gaps(
         "  open: 'Briefing' (line 14) waits for Launch Manager: PENDING",
         "",
         "missing inputs:",
-        "  launch.toml: [targets.rehearsal.smoke] is missing",
-        "  launch.toml: [targets.rehearsal.tls] is missing",
+        "  launch.toml: [targets.rehearsal.smoke] is missing; asked for by smoke.api",
+        "  launch.toml: [targets.rehearsal.tls] is missing; asked for by tls.certificate",
     ]
 
 

@@ -28,6 +28,10 @@ from gonogo.inventory import PlanFacts, read_plan
         ("192.0.2.10 and 203.0.113.7, not 10.0.0.1", ["192.0.2.10", "203.0.113.7"]),
         ("2001:db8::1", ["2001:db8::1"]),
         ("FIXME: who? ???", ["FIXME", "???"]),
+        ("phone: tbd, or xxx-xxx-xxxx", ["tbd", "xxx-xxx-xxxx"]),
+        ("[ Phone ] at [Date/Time]", ["[ Phone ]", "[Date/Time]"]),
+        ("To be determined.", ["To be determined."]),
+        ("____", ["____"]),
     ],
 )
 def test_placeholders_are_found_in_their_own_words(text: str, found: list[str]) -> None:
@@ -49,6 +53,9 @@ def test_placeholders_are_found_in_their_own_words(text: str, found: list[str]) 
         "fleet.test my-app myapp.internal example-shop.com",
         "-",
         "#fleet-launch",
+        "copy .env.example and nginx.conf.example",
+        "[wiki link]: https://wiki.fleet.test/launch",
+        "figures are to be confirmed by the team",
     ],
 )
 def test_what_only_looks_like_one_is_left_alone(text: str) -> None:
@@ -74,6 +81,10 @@ def test_variables_are_those_in_capitals() -> None:
         (["/usr/bin/python3.12", "-u", "x.py"], [("program", "/usr/bin/python3.12"), ("file", "x.py")]),
         (["./bin/deploy", "x.sh"], [("program", "./bin/deploy")]),
         (["python3", "-c", "x.py"], [("program", "python3")]),
+        (["bash", "-lc", "cd app && ./deploy.sh"], [("program", "bash")]),
+        (["{python}", "-W", "ignore", "-um", "fleet.tool", "x.py"], [("module", "fleet.tool")]),
+        (["{python}", "-mfleet"], [("module", "fleet")]),
+        (["{python}", "-c", "x", "-m"], []),
     ],
 )
 def test_what_a_command_needs(command: list[str], found: list[tuple[str, str]]) -> None:
@@ -82,8 +93,14 @@ def test_what_a_command_needs(command: list[str], found: list[tuple[str, str]]) 
 
 def test_links_that_stay_in_the_folder() -> None:
     links = ["a.md#x", "a.md", "#y", "https://h/x", "mailto:x@y", "//h/x", "docs/b.md?raw=1"]
+    links += ["docs/my%20plan.md", "/a.md", "%C3%9C.md"]
 
-    assert local_links(links) == ["a.md", "docs/b.md"]
+    assert local_links(links) == [
+        "a.md",
+        "docs/b.md",
+        "docs/my plan.md",
+        "\N{LATIN CAPITAL LETTER U WITH DIAERESIS}.md",
+    ]
 
 
 PLAYBOOK = """# Launch
@@ -206,3 +223,41 @@ def test_a_target_that_is_not_there_and_a_file_that_is_no_plan(tmp_path: Path) -
 
 def test_a_gap_says_what_to_write() -> None:
     assert str(Gap("people.QA", "nobody", "write a name")) == "people.QA: nobody; write a name"
+
+
+@pytest.mark.parametrize(
+    ("module", "there"),
+    [
+        ("own", True),
+        ("own.tool", True),
+        ("own.gone", False),
+        ("single", True),
+        ("folder", False),
+        ("json.tool", True),
+        ("json.gone", False),
+        ("no_such_module", False),
+    ],
+)
+def test_a_module_is_there_as_a_whole(tmp_path: Path, module: str, there: bool) -> None:
+    """A package's folder alone is no module that can be run."""
+    for name in ("own/__main__.py", "own/tool.py", "single.py", "folder/data.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "launch.toml").write_text(
+        '[launch]\nproject = "Desk"\nversion = "1.0"\n[targets.desk]\nkind = "staging"\n'
+        'base_url = "https://desk.fleet.test"\n[targets.desk.change.audit]\nformat = "npm"\n'
+        f'command = ["{{python}}", "-m", "{module}"]\n'
+    )
+    facts = read_plan(tmp_path / "launch.toml", tmp_path, target="desk", environment={})
+
+    assert (not facts.missing_programs) is there
+
+
+def test_a_link_that_no_file_can_have_is_a_gap(tmp_path: Path) -> None:
+    (tmp_path / "PLAYBOOK.md").touch()
+    facts_of(tmp_path)
+    with (tmp_path / "PLAYBOOK.md").open("a") as playbook:
+        playbook.write(f"[x]({'x' * 300}.md)\n")
+    facts = read_plan(tmp_path / "launch.toml", tmp_path, target="production", environment=ENVIRONMENT)
+
+    assert facts.missing_files[-1].key.endswith("xxx.md")

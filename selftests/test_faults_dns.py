@@ -19,10 +19,11 @@ from fleetboard.faults import FAULTS
 from fleetboard.faults.dns import FAULTS as OURS
 from gate_calls import Called, call, target_at
 from gate_runs import ROOT
-from gonogo.bounds import Bound, measurement
+from gonogo.bounds import Bound, equals, measurement
 from gonogo.dnswire import Server
 from gonogo.dnszones import NameServer, ZoneServers
 from gonogo.model import Measurement, Outcome
+from gonogo.probes.dns_records import Statement
 from gonogo.tables.dns import Dns
 
 sys.path.append(str(ROOT))  # where the gates' own folder is a package
@@ -104,6 +105,22 @@ def test_fault(fault: str) -> None:
         assert called.outcome is Outcome.FAIL, called.reason
         assert TOLD[fault][gate] in called.reason
         assert "exchanges.json" in called.evidence or gate == "tls.certificate"
+
+
+def test_a_type_that_leads_nobody_may_live_long() -> None:
+    """Providers give name servers a day, and no rollback waits for that."""
+    server, taken = Server("127.0.0.53"), list[str]()
+    target = target_at({"base_url": "https://app.fleet.test"})
+
+    def measure(name: str, actual: Any, bound: Bound, *, unit: str = "", n: int = 1) -> Measurement:
+        taken.append(name)
+        return measurement(name, actual, bound, unit=unit, n=n)
+
+    for kind in ("NS", "A"):
+        one = Statement(server, "UDP", "fleet.test", kind, "fleet.test", values=("x",), ttl=86_400)
+        gates.judge_statements(target, measure, [one], equals(["x"], ""))
+
+    assert taken == [f"fleet.test {kind} at {server}" for kind in ("NS", "A")] + [f"fleet.test A TTL at {server}"]
 
 
 def changed(info: dict[str, Any], gate: str, **tables: Any) -> Called:

@@ -18,6 +18,7 @@ sys.path.append(str(ROOT))  # where the gates' own folder is a package
 
 from tests.infra.test_edge import test_exposure as exposure
 from tests.infra.test_edge import test_http_edge as http_edge
+from tests.infra.test_websocket import test_live as live
 
 GATES = {"http.edge": http_edge, "edge.exposure": exposure}
 LOOP = "redirect-loop"
@@ -134,7 +135,10 @@ def test_a_closed_port_of_plain_http_is_what_the_plan_says_it_is(backends: dict[
 def test_an_address_that_serves_nothing_does_not_hide_the_other(backends: dict[str, int]) -> None:
     with edge("dns-wrong-address", backends=backends) as info:
         calls = [call(body, target_at(info)) for body in GATES.values()]
+        channel = call(live, target_at(info, websocket={"hold_s": 1.3, "min_messages": 1}))
 
+    assert list(channel.bad) == ["127.0.0.66"]
+    assert "could not be opened (127.0.0.66" in str(channel.bad["127.0.0.66"])
     for called in calls:
         assert called.outcome is Outcome.FAIL
         assert {name.partition(" ")[0] for name in called.bad} == {"127.0.0.66"}

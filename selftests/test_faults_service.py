@@ -99,15 +99,6 @@ def test_process_gone_and_log_silent(up: Fleet) -> None:
     assert silent["app-a.log: lines since"].actual == 0
 
 
-def test_process_memory_and_process_busy(up: Fleet) -> None:
-    with up.faults("process-memory", "process-busy") as info:
-        # On a machine that others use as well it gets a part of a processor only.
-        called = running(info, window_s=1.0, max_cpu_percent=20.0)
-
-    red(called, "app-b: memory, of 250 MB", "app-b: processor, of 1")
-    assert called["app-b: memory"].actual > 100
-
-
 def test_a_process_that_an_earlier_deployment_left_is_red(up: Fleet) -> None:
     called = running(up.info, instances=1, max_uptime_s=0.01, window_s=0.1)
 
@@ -139,11 +130,15 @@ def test_healthy_logs_are_green_and_restarts_are_no_errors(up: Fleet) -> None:
     assert called["app-b.log: error lines"].n > 2
 
 
-def test_log_errors(up: Fleet) -> None:
-    with logging_with(up, "log-errors") as (info, since):
+def test_process_memory_process_busy_and_log_errors(up: Fleet) -> None:
+    with logging_with(up, "process-memory", "process-busy", "log-errors") as (info, since):
+        # On a machine that others use as well it gets a part of a processor only.
+        taking = running(info, window_s=1.0, max_cpu_percent=20.0)
         called = clean(info, since)
         allowed = clean(info, since, allow=[{"pattern": "payment for .* refused", "reason": "known"}])
 
+    red(taking, "app-b: memory, of 250 MB", "app-b: processor, of 1")
+    assert taking["app-b: memory"].actual > 100
     red(called, "app-a.log: error lines", "app-b.log: error lines")
     (line,) = called["app-a.log: error lines"].actual
     assert re.match(r"app-a\.log:\d+: \S+Z ERROR fleetboard: POST /api/fleet/loads: payment for \[redacted\]", line)

@@ -185,6 +185,15 @@ def test_a_table_that_is_missing_is_our_error(tmp_path: Path, table: str) -> Non
     assert f"[targets.rehearsal.change.{table}] is missing" in called.reason
 
 
+@pytest.mark.parametrize(("tag", "names"), [("v{}", True), ("rel/{}-lts", True), ("v1{}", False), ("{}.1", False)])
+def test_a_tag_that_holds_more_digits_is_another_release(tmp_path: Path, tag: str, names: bool) -> None:
+    target = target_with(tmp_path)
+    tag = tag.format(target.version)
+    target = target_with(tmp_path / "named", tag=tag)
+
+    assert call(gates.test_freeze, target)[f"the tag {tag} names"].ok is names
+
+
 # release.audit
 
 

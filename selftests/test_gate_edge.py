@@ -14,11 +14,14 @@ from pydantic import ValidationError
 from gate_calls import Called, call, target_at
 from gate_runs import ROOT
 from gonogo.model import Outcome
+from gonogo.probes.edge import Edge
+from gonogo.probes.ports import has_way
 from gonogo.tables.edge import Edge as Settings
 from servers import Authority, Handler, authority, free_port, read_request, serve
 
 sys.path.append(str(ROOT))  # where the gates' own folder is a package
 
+from tests.infra import answers, edge_lines
 from tests.infra.test_edge import test_exposure as exposure
 from tests.infra.test_edge import test_http_edge as http_edge
 
@@ -54,6 +57,8 @@ def site(answers: dict[str, Any], asked: list[bytes] | None = None) -> Handler:
             path = request.split(b" ")[1].decode().partition("?")[0]
             told = answers.get(path, answers.get("*", 404))
             status, headers, body = told if isinstance(told, tuple) else (told, {}, b"")
+            if status == 0:  # closed without a word, as with nginx's 444
+                return
             lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
             connection.sendall(f"HTTP/1.1 {status} X\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
@@ -75,6 +80,10 @@ def exposed(answers: dict[str, Any], asked: list[bytes] | None = None, **plan: A
         ({"/admin": 500}, "/admin: 500"),
         ({"/admin": 503}, "/admin: 503"),
         ({"/admin": 302}, "/admin: 302"),
+        ({"/admin": (302, {"Location": "/admin/users"}, b""), "/admin/users": 200}, "/admin: 200"),
+        ({"/admin": (302, {"Location": "/admin/users"}, b"")}, None),
+        ({"/admin": (302, {"Location": "/admin/login"}, b""), "/admin/login": 200}, None),
+        ({"/admin": 0}, None),
         ({"/admin": (302, {"Location": "/admin/"}, b""), "/admin/": 200}, "/admin: 200"),
         ({"/admin": (302, {"Location": "/admin?x=1"}, b"")}, "/admin: 302 to"),
         ({"/admin": (401, {}, b"")}, None),
@@ -239,12 +248,47 @@ def test_answers_that_are_no_json(looked: Callable[..., Called]) -> None:
     ]
 
 
+def test_what_calls_itself_json_or_a_page_and_is_neither(looked: Callable[..., Called]) -> None:
+    json_type = {"Content-Type": "application/json"}
+    called = looked({"/": (200, GOOD, b" \n"), "/a": (200, json_type, b"<h1>Hello</h1>")}, api=["/a"])
+
+    assert called.bad["127.0.0.1 pages that are not 200 and HTML here"] == ["/: 200 with an empty body"]
+    assert called.bad["127.0.0.1 paths that are not 200 and JSON"] == [
+        "/a: 200 with content type application/json, and a body that is not JSON"
+    ]
+
+
+def test_an_address_that_this_machine_has_no_way_to_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "has_way", lambda address: ":" not in address)  # as on a machine without IPv6
+    for gate in (http_edge, exposure):
+        called = call(gate, target_at({"base_url": f"https://{NAME}"}, edge=PLAN, address={NAME: "2001:db8::1"}))
+        assert called.outcome is Outcome.INCONCLUSIVE
+        assert "no way to IPv6" in str(called["2001:db8::1 answers"].actual)
+
+    assert has_way("192.0.2.1")
+    assert has_way("fe80::1")  # wrong wherever it is asked for, so no fault of this machine
+
+
 def test_pages_too_small_to_compress_prove_nothing(looked: Callable[..., Called]) -> None:
     small = looked(compression=True)
     large = looked({"/": (200, GOOD, b"x" * 2000)}, compression=True)
 
     assert small.outcome is Outcome.INCONCLUSIVE
     assert list(large.bad.values()) == [["/: identity, 2000 bytes"]]
+
+
+def test_a_page_that_breaks_once_gzip_is_asked_for_is_not_compressed(issuer: Authority) -> None:
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        while request := read_request(connection):
+            broken = b"gzip" in request
+            head = "500 X\r\nContent-Encoding: gzip" if broken else "200 X"
+            body = b"" if broken else b"x" * 2000
+            connection.sendall(f"HTTP/1.1 {head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    with serve(handler) as server, Edge("127.0.0.1", timeout_s=2.0) as client:
+        found = edge_lines.uncompressed(client, [client.ask(f"{server.url}/")])
+
+    assert found == (["/: 500 with 0 bytes, once gzip is asked for"], 1)
 
 
 def test_a_version_in_an_error_page_and_in_a_redirect(looked: Callable[..., Called]) -> None:

@@ -155,3 +155,15 @@ def test_nothing_audited_is_told_as_such() -> None:
     empty: dict[str, Any] = {"dependencies": []}
 
     assert read(json.dumps(empty), "pip-audit").packages == 0
+
+
+@pytest.mark.parametrize("between", ["\n", "", "\nchecking the next part\n"])
+def test_all_audits_that_were_printed_count(between: str) -> None:
+    """A command may audit several parts; the first one clean says nothing of the others."""
+    clean = {"dependencies": [{"name": "x", "version": "1", "vulns": []}]}
+    facts = read(between.join(json.dumps(one) for one in (clean, PIP)), "pip-audit")
+
+    assert facts.packages == 1 + 2
+    assert [finding.package for finding in facts.findings] == ["jinja2", "jinja2"]
+    with pytest.raises(ToolError, match="ENOLOCK"):
+        read(json.dumps(NPM) + between + json.dumps({"error": {"code": "ENOLOCK"}}), "npm")

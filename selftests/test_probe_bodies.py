@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gonogo.errors import TargetError
@@ -35,6 +36,9 @@ KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"
         ("redis://:hunter2@cache:6379/0", "an address with a password"),
         ('{"dbPassword": "hunter2"}', "a password"),
         ("password=hunter2&user=x", "a password"),
+        ('{"JWT_SECRET": "hunter2"}', "a password"),
+        ("SMTP_PASS=hunter2", "a password"),
+        ("x" * 3_000_000 + " redis://:hunter2@cache/", "an address with a password"),
         ('{"api_key": "0123456789"}', "a password"),
         (KEY, "a private key"),
         (json.dumps({"key": KEY}), "a private key"),
@@ -66,6 +70,7 @@ def test_what_is_harmless(text: str) -> None:
 
 @given(st.text(max_size=300), st.text(st.characters(categories=("L", "N")), min_size=8, max_size=30))
 def test_a_password_in_an_address_is_always_found_and_taken_out(around: str, password: str) -> None:
+    assume(not re.fullmatch("(?i)redacted|undefined|required|x+", password))  # words that stand for no secret
     text = f"{around} amqp://app:{password}@queue/ {around}"
 
     assert "an address with a password" in {leak.kind for leak in find(text)}

@@ -62,6 +62,10 @@ def test_any_header_is_read_without_a_crash(text: str) -> None:
         (["Frame-Ancestors 'self' https://portal.example"], [], True),
         (["frame-ancestors *"], ["DENY"], False),  # browsers that know frame-ancestors ignore the other one
         (["frame-ancestors https:"], [], False),
+        (["frame-ancestors https://*"], [], False),
+        (["frame-ancestors 'self' *:443"], [], False),
+        (["frame-ancestors https://*.example.com"], [], True),
+        (["frame-ancestors *; frame-ancestors 'none'"], [], False),  # of several in one policy the first counts
         (["default-src 'self'", "frame-ancestors 'none'"], [], True),
         (["default-src 'self', frame-ancestors 'none'"], [], True),
         (["default-src 'self'"], ["SAMEORIGIN"], True),
@@ -84,6 +88,7 @@ def test_framing(policies: list[str], options: list[str], restricted: bool) -> N
         ("server", "Apache/2", True),
         ("server", "Microsoft-IIS/10.0", True),
         ("server", "AmazonS3", False),
+        ("server", "awselb/2.0", False),
         ("server", "h2o", False),
         ("server", "ECS (dcb/7EC7)", False),
         ("x-powered-by", "PHP/8.1.2", True),
@@ -109,6 +114,8 @@ def test_a_version_in_an_error_page() -> None:
         ("http://app.example:80", "http://app.example/"),
         ("https://app.example:8443/", "https://app.example:8443/"),
         ("https://[::1]:8443/", "https://[::1]:8443/"),
+        ("https://münchen.example/ä?b=%c3 d", "https://xn--mnchen-3ya.example/%C3%A4?b=%C3%20d"),
+        ("https://app.example:0/", "https://app.example:0/"),
         ("https://app.example:port/", "https://app.example:port/"),
     ],
 )

@@ -269,3 +269,57 @@ def test_a_repository_without_a_commit(tmp_path: Path) -> None:
 def test_without_git(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="the program git does not exist"):
         seen(repository, environment={"PATH": str(tmp_path)})
+
+
+@pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
+def test_a_change_that_git_was_told_to_overlook(repository: Path, mark: str) -> None:
+    git(repository, "update-index", mark, "one.txt", "two.txt")
+    assert seen(repository).changed == ()
+
+    (repository / "one.txt").write_text("changed")
+    (repository / "two.txt").unlink()
+
+    # A sparse checkout leaves out what it marks; nobody else does.
+    gone = ("h  two.txt",) if mark == "--assume-unchanged" else ()
+    assert seen(repository).changed == ("h  one.txt", *gone)
+
+
+def test_a_commit_after_the_freeze_below_one_with_an_older_date(repository: Path) -> None:
+    late = commit(repository, "late.txt", "2026-11-20T12:00:00Z")
+    commit(repository, "older.txt", "2026-11-02T12:00:00Z")
+    git(repository, "tag", "v2")
+
+    facts = seen(repository, tag="v2", frozen_at=datetime(2026, 11, 10, tzinfo=UTC))
+
+    assert [one.hash for one in facts.after_freeze] == [late]
+
+
+def test_a_replaced_commit_is_seen_as_it_is(repository: Path) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    git(repository, "replace", head, git(repository, "rev-parse", "HEAD~1"))
+
+    facts = seen(repository)
+
+    assert (facts.head.subject, facts.changed) == ("Add two.txt", ())
+
+
+def test_a_folder_without_a_file_of_the_repository_around_it(repository: Path) -> None:
+    """What was to be a submodule or a clone is not there, and git would tell of the repository around it."""
+    (repository / "build").mkdir()
+    (repository / "part").mkdir()
+    head = git(repository, "rev-parse", "HEAD")
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},part")
+    for name in ("build", "part"):
+        with pytest.raises(ToolError, match="holds no file of the repository around it"):
+            seen(repository / name)
+
+    (repository / "own").mkdir()
+    (repository / "own" / "x").touch()
+    git(repository, "add", "own")
+    assert seen(repository / "own").head.hash == head
+
+
+def test_git_that_traces_is_read_all_the_same(repository: Path) -> None:
+    there = cloned(repository, "--depth", "1")
+
+    assert seen(there, environment=ENVIRONMENT | {"GIT_TRACE": "1"}).shallow

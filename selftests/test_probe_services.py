@@ -107,7 +107,7 @@ def told(role: bytes) -> bytes:
 
 def test_redis_that_answers_tells_its_role() -> None:
     with serving(lines(b"+OK\r\n", b"+PONG\r\n", told(b"master"), b"+OK\r\n")) as port:
-        hello = greet("redis", place(port, password="hunter2"))
+        hello = greet("redis", place(port, password="hunter2", writable=True))
 
     assert hello.said == ("PONG", "role master")
     assert hello.facts == {"role": "master"}
@@ -231,7 +231,7 @@ def test_tls_is_verified_against_name_and_authority(
 def test_redis_behind_tls(server_tls: ssl.SSLContext, ca_file: Path) -> None:
     talk = lines(b"+PONG\r\n", told(b"slave"), b"+OK\r\n")
     with serving(encrypted(server_tls, talk)) as port:
-        hello = greet("redis", place(port, tls=True, ca_file=ca_file))
+        hello = greet("redis", place(port, tls=True, ca_file=ca_file, writable=True))
 
     assert hello.facts == {"role": "slave"}
 

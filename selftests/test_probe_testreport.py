@@ -129,6 +129,7 @@ def test_a_case_in_two_files_counts_once_and_by_the_worst(tmp_path: Path) -> Non
         ((NOW - timedelta(hours=30)).replace(tzinfo=None).isoformat(), True),
         ("yesterday", False),
     ],
+    ids=["now", "an hour ago", "in a zone ahead", "two days ago", "unreadable"],
 )
 def test_a_file_that_says_to_be_older_is_told(tmp_path: Path, timestamp: str, old: bool) -> None:
     facts = facts_of(tmp_path, suite(case("a"), timestamp=timestamp), since=NOW)
@@ -173,3 +174,16 @@ def test_what_is_no_junit_file_is_refused(tmp_path: Path, text: str, sentence: s
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="can't be read"):
         read([tmp_path / "gone.xml"])
+
+
+@pytest.mark.parametrize("status", ["fail", "broken", "timedout", "Error"])
+def test_a_case_that_only_its_status_calls_bad(tmp_path: Path, status: str) -> None:
+    assert facts_of(tmp_path, suite(case("a", status=status), case("b", status="run"))).failed == ("c::a",)
+
+
+def test_folders_and_pipes_are_no_results(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "x.xml").touch()
+
+    assert [path.name for path in state(tmp_path.iterdir())] == ["x.xml"]

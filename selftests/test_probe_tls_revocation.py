@@ -95,10 +95,16 @@ def test_nobody_to_ask() -> None:
 
 
 def answer_for(
-    leaf: Identity, *, by: Authority = OURS, status: str = "GOOD", days: float = 1, about: Identity | None = None
+    leaf: Identity,
+    *,
+    by: Authority = OURS,
+    status: str = "GOOD",
+    days: float | None = 1,
+    about: Identity | None = None,
+    age_days: float = 2,
 ) -> bytes:
     """An OCSP answer in DER."""
-    made = NOW - timedelta(days=2)
+    made = NOW - timedelta(days=age_days)
     revoked = made if status == "REVOKED" else None
     builder = ocsp.OCSPResponseBuilder().add_response(
         (about or leaf).certificate,
@@ -106,7 +112,7 @@ def answer_for(
         hashes.SHA1(),  # HAProxy knows certificates by this alone
         ocsp.OCSPCertStatus[status],
         made,
-        NOW + timedelta(days=days),
+        None if days is None else NOW + timedelta(days=days),
         revoked,
         None,
     )
@@ -163,8 +169,8 @@ def test_a_server_whose_staple_is_encrypted(tmp_path: Path) -> None:
         stapled(HOST, *server.address, pem=leaf.pem.decode(), issuer_pem=OURS.intermediate.pem.decode())
 
 
-def with_ocsp(url: str) -> Identity:
-    """A leaf whose issuer answers at this address."""
+def with_ocsp(url: str, crl_url: str = "") -> Identity:
+    """A leaf whose issuer answers at this address, and has its list at the other."""
     leaf = OURS.issue([HOST])
     old = leaf.certificate
     access = x509.AccessDescription(
@@ -178,6 +184,7 @@ def with_ocsp(url: str) -> Identity:
         old.not_valid_before_utc,
         old.not_valid_after_utc,
     ).add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    builder = Shape(crl_url=crl_url).add_to(builder)
     key = OURS.intermediate.key
     return Identity(builder.sign(key, hashes.SHA256()), leaf.key)
 
@@ -188,6 +195,8 @@ def with_ocsp(url: str) -> Identity:
         ({}, "good", "by http://127.0.0.1:"),
         ({"status": "REVOKED"}, "revoked", ", since 20"),
         ({"status": "UNKNOWN"}, "unknown", "by http://127.0.0.1:"),
+        ({"days": None}, "good", "by http://127.0.0.1:"),
+        ({"days": None, "age_days": 400}, "unknown", "does not say how long it holds"),
         ({"days": -1}, "unknown", "is out of date since"),
         ({"by": OTHERS}, "unknown", "is not signed by the certificate's issuer"),
         ({"about": OURS.issue(["b.test"])}, "unknown", "speaks of another certificate"),
@@ -205,3 +214,21 @@ def test_ocsp(how: dict[str, object], status: str, says: str) -> None:
         facts = revocation(leaf.pem.decode(), OURS.intermediate.pem.decode(), 2.0)
 
     assert (facts.status, says in facts.detail) == (status, True), facts
+
+
+def test_a_responder_that_does_not_know_it_is_not_the_last_to_be_asked() -> None:
+    """The list says that it was revoked."""
+    authority, body = dataclasses.replace(OURS, revoked=[]), list[bytes]()
+
+    def handler(connection: servers.socket.socket, stopping: servers.threading.Event) -> None:
+        head = servers.read_request(connection)
+        data = body[0] if head.startswith(b"POST") else authority.revocation_list()
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + data)
+
+    with servers.serve(handler) as server:
+        leaf = with_ocsp(f"{server.url}/ocsp", f"{server.url}/x.crl")
+        body.append(answer_for(leaf, status="UNKNOWN"))
+        authority.revoked.append(leaf.certificate)
+        facts = revocation(leaf.pem.decode(), OURS.intermediate.pem.decode(), 2.0)
+
+    assert facts.status == "revoked", facts

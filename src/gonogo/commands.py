@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,12 +24,16 @@ from gonogo.verdict import judge, scope_verdict
 _TABLES_OF_AREA = {
     "health": ("http",),
     "stats": ("http",),
+    "http": ("edge",),
+    "announce": ("notify",),
+    "plan": (),
     "backup": ("backup", "database"),
-    "release": ("deploy", "http"),
+    "release": ("change",),
     "deploy": ("deploy", "http"),
     "rollback": ("rollback", "deploy", "backup", "database", "http"),
 }
 _TABLES_OF_GATE = {
+    "release.deployed": ("deploy", "http"),
     "stats.websocket": ("http", "websocket"),
     "database.migrations-tested": ("database", "backup"),
 }
@@ -153,14 +157,19 @@ def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
         if described is None:
             yield f"{LAUNCH_FILE} is missing, so gates have no target"
             return
-        tables = {table for ask in asks if ask.on == on for table in _tables(ask.gate)}
-        yield from _missing_of(loaded, *described, sorted(tables.intersection(TargetSettings.model_fields)))
+        tables: dict[str, list[str]] = {}
+        for gate in dict.fromkeys(ask.gate for ask in asks if ask.on == on):
+            for table in set(_tables(gate)).intersection(TargetSettings.model_fields):
+                tables.setdefault(table, []).append(gate)
+        yield from _missing_of(loaded, *described, tables)
 
 
-def _missing_of(loaded: LoadedPlan, name: str, settings: TargetSettings, tables: list[str]) -> Iterator[str]:
-    for table in tables:
+def _missing_of(
+    loaded: LoadedPlan, name: str, settings: TargetSettings, tables: Mapping[str, list[str]]
+) -> Iterator[str]:
+    for table, gates in sorted(tables.items()):
         if getattr(settings, table) is None:
-            yield f"{LAUNCH_FILE}: [targets.{name}.{table}] is missing"
+            yield f"{LAUNCH_FILE}: [targets.{name}.{table}] is missing; asked for by {', '.join(gates)}"
     embedded = settings.kind == "disposable" or name.startswith(DEFAULT_TARGET)
     if not embedded and settings.base_url is None:
         yield f"{LAUNCH_FILE}: targets.{name}.base_url is missing"
@@ -179,7 +188,7 @@ def _missing_of(loaded: LoadedPlan, name: str, settings: TargetSettings, tables:
 def _tables(gate: str) -> tuple[str, ...]:
     """Tables of launch.toml that a gate reads, by its id."""
     area = gate.partition(".")[0]
-    return _TABLES_OF_GATE.get(gate) or _TABLES_OF_AREA.get(area, (area,))
+    return _TABLES_OF_GATE[gate] if gate in _TABLES_OF_GATE else _TABLES_OF_AREA.get(area, (area,))
 
 
 def _open(arguments: Namespace) -> _Launch:

@@ -10,6 +10,8 @@ import ipaddress
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
+from urllib.parse import unquote
 
 PYTHON = "{python}"
 
@@ -18,20 +20,28 @@ _BLANKS = (
     "person|role|version|host|hostname|domain|port|path|id|token|key|password|secret|amount|reason|placeholder"
 )
 _ORDER = r"(?:your|insert|enter|fill in)(?![a-z])[^\[\]<>]*"
-_BLANK = rf"(?:{_ORDER}|(?:[\w-]+[ _-])?(?:{_BLANKS})(?:[ _-](?:{_BLANKS}|here))?)"
+_BLANK = rf"(?:{_ORDER}|(?:[\w-]+[ _-])?(?:{_BLANKS})(?:[ _/-](?:{_BLANKS}|here))?)"
 _WORDS = re.compile(
-    r"(?<![\w-])(?:TBD|TBC|TBA|TODO|FIXME|XXX+|\?\?\?+)(?![\w-])"
+    r"(?<![\w-])(?:(?i:TBD)|TBC|TBA|TODO|FIXME|XXX+|\?\?\?+)(?![\w-])"
+    r"|(?i:(?<![\w-])x{3}(?:[- ]x{3,4})+(?![\w-]))"
     r"|(?i:\b(?:change|replace)[ _-]?me\b)"
     r"|(?i:\blorem ipsum\b)"
 )
-_WHOLE = re.compile(r"(?i)\s*(?:tbd|tbc|tba|todo|fixme|x{3,}|\?+|\.{3}|…|placeholder)\s*")
-_SQUARE = re.compile(rf"(?i)(?<![\\\w\]])\[{_BLANK}\](?![(\[*+?{{])")
+_WHOLE = re.compile(
+    r"(?i)\s*(?:(?:tbd|tbc|tba|todo|fixme|x{3,}|placeholder"
+    r"|to be (?:announced|confirmed|decided|defined|determined))\.?|\?+|\.{3}|…|_{2,})\s*"
+)
+_TARGET = r":\s+<?(?:https?:|mailto:|\.{0,2}/|#|[\w./-]+\.(?:md|html|pdf)\b)"
+"""What makes a name in brackets the definition of a link."""
+_SQUARE = re.compile(rf"(?i)(?<![\\\w\]])\[ ?{_BLANK} ?\](?![(\[*+?{{]|{_TARGET})")
 _ANGLE = re.compile(rf"(?i)(?<![?\\\w])<{_BLANK}>")
 _SHOUTED = re.compile(r"(?<![?\\])<[A-Z][A-Z0-9]*(?:[ _-][A-Z0-9]+)+>")
+_ENDINGS = "env|toml|ya?ml|json|ini|conf|cfg|config|properties|xml|service|py|js|ts|sh|sql|md|txt"
+"""A file that people copy is called so, as ``.env.example``."""
 _HOSTS = re.compile(
     r"(?i)(?<![\w-])(?:[\w-]+\.)*(?:"
     r"(?:your[-_.]?(?:domain|company|org|host|app|site|server|team)|my[-_.]?(?:domain|company))(?:\.[a-z]{2,})*"
-    r"|example\.(?:com|net|org|edu)|[\w-]+\.(?:example|invalid))(?![\w-])"
+    rf"|example\.(?:com|net|org|edu)|(?!(?:{_ENDINGS})\.example)[\w-]+\.(?:example|invalid))(?![\w-])"
 )
 _IPS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|2001:0?db8:[0-9a-f:]*)(?![\w.])", re.IGNORECASE)
 _EXAMPLES = tuple(
@@ -39,7 +49,9 @@ _EXAMPLES = tuple(
 )
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Z][A-Z0-9_]*)\}|([A-Z][A-Z0-9_]*)(?![\w(]))")
 _SCRIPTS = (".py", ".sh", ".js", ".mjs", ".rb", ".pl", ".php", ".ts")
-_INTERPRETERS = re.compile(r"(?:.*/)?(?:python[\d.]*|bash|sh|dash|zsh|node|ruby|perl|php|deno|tsx)")
+_INTERPRETERS = re.compile(r"(?:.*/)?(?:python[\d.]*|bash|sh|dash|zsh|ksh|node|ruby|perl|php|deno|tsx)")
+_INLINE = re.compile(r"-m.*|-e|--eval|-[a-z]*c")
+"""An option after which no file is named: a module or the program's text."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +115,37 @@ def needed(command: Collection[str]) -> Iterator[tuple[str, str]]:
     """
     program, *arguments = command
     if program == PYTHON:
-        if arguments[:1] == ["-m"] and len(arguments) > 1:
-            yield "module", arguments[1]
+        if module := _module(arguments):
+            yield "module", module
     else:
         yield "program", program
     if program == PYTHON or _INTERPRETERS.fullmatch(program):
         first = next((part for part in arguments if not part.startswith("-")), "")
-        if first.endswith(_SCRIPTS) and not {"-m", "-c", "-e", "--eval"}.intersection(arguments):
+        options = takewhile(lambda part: part != first, arguments)
+        if first.endswith(_SCRIPTS) and not any(_INLINE.fullmatch(part) for part in options):
             yield "file", first
 
 
+def _module(arguments: Collection[str]) -> str:
+    """The module that Python is told to run; empty if it is told otherwise."""
+    rest = iter(arguments)
+    for part in rest:
+        if found := re.fullmatch(r"-[bBdEhiIOPqsSuvx]*m(.*)", part):
+            return found[1] or next(rest, "")
+        if part in {"-W", "-X"}:
+            next(rest, "")
+        elif not part.startswith("-") or part == "-c":
+            break
+    return ""
+
+
 def local_links(destinations: Collection[str]) -> list[str]:
-    """Those of a document's links that lead to files beside it, without their anchors, each once."""
-    files = [link.partition("#")[0].partition("?")[0] for link in destinations if not _leads_away(link)]
-    return [link for link in dict.fromkeys(files) if link]
+    """Those of a document's links that lead to files of its folder, as paths, without their anchors, each once.
+
+    One that begins with a slash begins in that folder, as ``docs.links`` has it.
+    """
+    files = [unquote(link.partition("#")[0].partition("?")[0]) for link in destinations if not _leads_away(link)]
+    return [link for link in dict.fromkeys(file.lstrip("/") for file in files) if link]
 
 
 def _leads_away(link: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.query
 import dns.rcode
 import dns.rdata
@@ -131,8 +132,14 @@ def found_in(reply: Reply, name: str) -> Found:
 
 
 def plain(name: object) -> str:
-    """A name as people write it: lower case, no last dot; the root is ``.``."""
-    return str(name).lower().rstrip(".") or "."
+    """A name as servers tell it: lower case, no last dot, other letters as ``xn--``; the root is ``.``."""
+    text = str(name).lower().rstrip(".") or "."
+    if not text.isascii():
+        try:
+            return dns.name.from_text(text, idna_codec=dns.name.IDNA_2008_Practical).to_text(omit_final_dot=True)
+        except dns.exception.DNSException:
+            pass  # it is no name, and whoever asks for it is told so
+    return text
 
 
 def value_of(record: dns.rdata.Rdata) -> str:
@@ -183,6 +190,7 @@ class Asker:
         *,
         recurse: bool = False,
         signatures: bool = False,
+        owed: bool = True,
     ) -> Reply:
         """Ask one question; lost packets and broken connections are tried again within the limit.
 
@@ -193,6 +201,7 @@ class Asker:
             transport: UDP or TCP.
             recurse: ask the server to look elsewhere, as a resolver does.
             signatures: ask for DNSSEC's records too.
+            owed: the server has to answer; if not, silence says nothing of other questions.
 
         Raises:
             TargetError: no answer came in time, or none that can be read.
@@ -208,7 +217,7 @@ class Asker:
                 message, more = _exchange(query, server, "TCP", left)
                 tries += more
         except (dns.exception.DNSException, OSError, EOFError) as error:
-            raise self._failure(server, f"{name} {kind}", transport, error) from None
+            raise self._failure(server, f"{name} {kind}", transport, error, owed=owed) from None
         reply = Reply(server, name, kind, transport, message, time.monotonic() - begun, tries)
         with self._lock:
             self._log.append(reply.summary())
@@ -227,12 +236,14 @@ class Asker:
                 f"{server} took {took} to answer, longer than {self.slow_s:g} s, and was not asked any more"
             )
 
-    def _failure(self, server: Server, question: str, transport: Transport, error: Exception) -> TargetError:
+    def _failure(
+        self, server: Server, question: str, transport: Transport, error: Exception, *, owed: bool
+    ) -> TargetError:
         silent = isinstance(error, dns.exception.Timeout | TimeoutError)
         what = f"no answer within {self.timeout_s:g} s" if silent else _said(error)
         sentence = f"{server} over {transport}: {what} (asked for {question})"
         with self._lock:
-            if silent or isinstance(error, OSError):
+            if owed and (silent or isinstance(error, OSError)):
                 self._dead[server.address, server.port, transport] = sentence
             self._log.append({"server": str(server), "question": question, "transport": transport, "error": what})
         return TargetError(sentence)
@@ -262,7 +273,7 @@ def _said(error: Exception) -> str:
 def _query(name: str, kind: str, *, recurse: bool, signatures: bool) -> dns.message.QueryMessage:
     try:
         query = dns.message.make_query(
-            name.rstrip(".") + ".", kind, use_edns=0, want_dnssec=signatures, payload=_PAYLOAD
+            plain(name).rstrip(".") + ".", kind, use_edns=0, want_dnssec=signatures, payload=_PAYLOAD
         )
     except dns.rdatatype.UnknownRdatatype:
         raise ToolError(f"DNS record type {kind!r} can't be asked for; use one like A or CAA") from None

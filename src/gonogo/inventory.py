@@ -146,7 +146,7 @@ class _Look:
         missing = [
             Gap(f"{PLAYBOOK}: {link}", "not there", "write it or mend the link")
             for link in links
-            if not (self._root / link).exists()
+            if not _is_there(self._root / link)
         ]
         return PlanFacts(
             texts=len(self._texts(text)),
@@ -208,17 +208,19 @@ class _Look:
         return shutil.which(name, path=self._environment.get("PATH")) is not None
 
     def _has_module(self, name: str) -> bool:
-        top = name.partition(".")[0]
+        top, *parts = name.split(".")
         if (self._root / top).is_dir() or (self._root / f"{top}.py").is_file():
-            return True
+            return _can_run(self._root / top, parts)
         try:
-            return importlib.util.find_spec(top) is not None
+            spec = importlib.util.find_spec(top)
         except (ImportError, ValueError):
             return False
+        folders = spec.submodule_search_locations if spec else None
+        return spec is not None and (not folders or any(_can_run(Path(folder), parts) for folder in folders))
 
     def _file(self, key: str, file: str) -> Iterator[Gap]:
         path = self._path(file)
-        if not path.exists() and not glob.glob(str(path), recursive=True):  # noqa: PTH207 - it may be absolute
+        if not _is_there(path) and not glob.glob(str(path), recursive=True):  # noqa: PTH207 - it may be absolute
             yield Gap(key, f"there is no file {file}", "write it, or mend the plan")
         elif path.is_file() and path.stat().st_size == 0:
             yield Gap(key, f"the file {file} is empty", "write it")
@@ -245,6 +247,21 @@ class _Look:
         for role in roles:
             if role.casefold() not in known:
                 yield Gap(f'people."{role}"', "nobody is named", "write name and contact")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its name is too long, or it lies where we may not look
+        return False
+
+
+def _can_run(top: Path, parts: list[str]) -> bool:
+    """Whether Python can run a module of a package with ``-m``; ``parts`` are those of its name below ``top``."""
+    found = top.joinpath(*parts)
+    return any(one.is_file() for one in (found.with_name(f"{found.name}.py"), found / "__main__.py")) or any(
+        found.parent.glob(f"{glob.escape(found.name)}.*.so")
+    )
 
 
 def _behind(key: str, target: str) -> str:

@@ -80,6 +80,10 @@ class Call:
 
     name: str
     arguments: tuple[Node, ...]
+    by: tuple[str, ...] = ()
+    """Labels that an aggregation keeps apart."""
+    without: tuple[str, ...] | None = None
+    """Or those that it does not, all others being kept apart."""
     text: str = ""
 
 
@@ -237,15 +241,16 @@ class _Parser:
         raise self.error("a value")
 
     def _call(self, name: str, start: int, depth: int) -> Node:
-        self._grouping()
+        grouping = self._grouping()
         self._take("(")
         arguments: list[Node] = []
         while not self._skip(")"):
             arguments.append(self.binary(0, depth + 1))
             if self.word != ")":
                 self._take(",")
-        self._grouping()
-        return Call(name.lower(), tuple(arguments), self._since(start))
+        grouping = self._grouping() or grouping
+        by, without = grouping.get("by", ()), grouping.get("without")
+        return Call(name.lower(), tuple(arguments), by, without, self._since(start))
 
     def _selector(self, name: str, start: int) -> Selector:
         matchers: list[tuple[str, str, str]] = []
@@ -295,10 +300,10 @@ class _Parser:
             raise self.error("a duration such as 5m")
         return seconds(self._take())
 
-    def _grouping(self) -> None:
+    def _grouping(self) -> dict[str, tuple[str, ...]]:
         if self.word in {"by", "without"} and self.kind == "name":
-            self._take()
-            self._names()
+            return {self._take().lower(): self._names()}
+        return {}
 
     def _matching(self) -> str:
         start = self._start
@@ -310,10 +315,12 @@ class _Parser:
             found = True
         return self._since(start) if found else ""
 
-    def _names(self) -> None:
+    def _names(self) -> tuple[str, ...]:
         self._take("(")
+        names = []
         while not self._skip(")"):
-            self._take()
+            names.append(_unquoted(self._take()))
+        return tuple(names)
 
     def _skip(self, word: str) -> bool:
         if self.word != word or self.kind == "text":

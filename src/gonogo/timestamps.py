@@ -19,8 +19,18 @@ _ISO = re.compile(
 )
 _WEB = re.compile(r"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d{4})\]")
 _SYSLOG = re.compile(r"^(?:<\d{1,3}>)?([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d:\d\d:\d\d)\b")
+_APACHE = re.compile(
+    r"^\[?[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d)(?:\.\d{1,9})? (\d{4})\b"
+)
+_TOMCAT = re.compile(r"^(\d\d)-([A-Z][a-z]{2})-(\d{4}) (\d\d):(\d\d):(\d\d)\b")
+_PROSE = re.compile(r"([A-Za-z]+):?\s+[\"']?$")
+"""A word before a date: what is told of it is no time of writing, unless it is one of those below."""
+_TIMELY = {
+    *("time", "ts", "timestamp", "date", "at", "http", "https"),
+    *("trace", "debug", "info", "notice", "warn", "warning", "error", "fatal", "critical"),
+}
 _EPOCH = re.compile(r"^[\[({\"]?(1\d{9})(?:(\d{3})|(\.\d{1,9}))?(?![\d\w])")
-_JSON_TIME = re.compile(r"\"(?:@?timestamp|time|ts|datetime|date|asctime)\"\s*:\s*(?=[\"1])")
+_JSON_TIME = re.compile(r"(?i)\"(?:@?timestamp|@t|time|ts|datetime|date|asctime)\"\s*:\s*(?=[\"1])")
 _MONTHS = {
     name: number
     for number, name in enumerate(("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split(), 1)  # noqa: SIM905
@@ -49,12 +59,15 @@ def stamp_of(line: str, zone: tzinfo, now: float) -> Stamp | None:
         now: seconds since 1970; tells the year of those without one.
     """
     if line.startswith("{"):
-        found = _JSON_TIME.search(line[:_JSON_HEAD])
-        head = line[found.end() : found.end() + _HEAD] if found else ""
-    else:
-        head = "" if line[:1].isspace() else line[:_HEAD]
+        ends = (found.end() for found in _JSON_TIME.finditer(line[:_JSON_HEAD]))
+        heads = (line[end : end + _HEAD].partition(",")[0] for end in ends)  # a "time" may be how long it took
+        return next((stamp for head in heads if (stamp := _stamp(head, zone, now)) is not None), None)
+    return None if line[:1].isspace() else _stamp(line[:_HEAD], zone, now)
+
+
+def _stamp(head: str, zone: tzinfo, now: float) -> Stamp | None:
     try:
-        stamp = _iso(head, zone) or _web(head) or _syslog(head, zone, now) or _epoch(head)
+        stamp = _iso(head, zone) or _web(head) or _syslog(head, zone, now) or _dated(head, zone) or _epoch(head)
     except (ValueError, OverflowError):  # it only looks like a time: the 45th of some month
         return None
     return stamp if stamp is not None and stamp.at <= now + _AHEAD_S else None
@@ -63,6 +76,9 @@ def stamp_of(line: str, zone: tzinfo, now: float) -> Stamp | None:
 def _iso(head: str, zone: tzinfo) -> Stamp | None:
     found = _ISO.search(head)
     if found is None:
+        return None
+    word = _PROSE.search(head[: found.start()])
+    if word is not None and not word[1].isupper() and word[1].lower() not in _TIMELY:
         return None
     year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
     micro = int((found[7] or "0").ljust(6, "0")[:6])
@@ -98,6 +114,19 @@ def _syslog(head: str, zone: tzinfo, now: float) -> Stamp | None:
         if at.timestamp() <= now + _AHEAD_S:
             return Stamp(at.timestamp(), assumed=True)
     return None
+
+
+def _dated(head: str, zone: tzinfo) -> Stamp | None:
+    """As Apache's and Tomcat's logs of errors write it."""
+    if found := _APACHE.match(head):
+        month, day, hour, minute, second, year = found.groups()
+    elif found := _TOMCAT.match(head):
+        day, month, year, hour, minute, second = found.groups()
+    else:
+        return None
+    clock = (int(hour), int(minute), min(int(second), 59))
+    moment = datetime(int(year), _MONTHS.get(month, 0), int(day), *clock, tzinfo=zone)
+    return Stamp(moment.timestamp(), assumed=True)
 
 
 def _epoch(head: str) -> Stamp | None:

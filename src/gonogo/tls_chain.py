@@ -51,7 +51,7 @@ def describe(certificate: x509.Certificate) -> CertificateFacts:
     """The facts of one certificate."""
     key_type, key_bits = _key(certificate)
     return CertificateFacts(
-        subject=certificate.subject.rfc4514_string(),
+        subject=subject_of(certificate),
         issuer=certificate.issuer.rfc4514_string(),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
         not_before=certificate.not_valid_before_utc,
@@ -63,6 +63,12 @@ def describe(certificate: x509.Certificate) -> CertificateFacts:
         must_staple=_must_staple(certificate),
         pem=certificate.public_bytes(Encoding.PEM).decode(),
     )
+
+
+def subject_of(certificate: x509.Certificate) -> str:
+    """What a certificate is called; by its first name if it has no subject, as short-lived ones often have none."""
+    subject = certificate.subject.rfc4514_string()
+    return subject or f"SAN={next(iter(names_of(certificate)), 'none')}"
 
 
 def read(der: Sequence[bytes]) -> list[x509.Certificate]:
@@ -96,20 +102,29 @@ def tolerant() -> Iterator[None]:
 
 
 def names_of(leaf: x509.Certificate) -> tuple[str, ...]:
-    """Names and addresses that a leaf is for."""
+    """Names and addresses that a leaf is for.
+
+    An address that is written as a DNS name is marked, since clients look for addresses elsewhere (RFC 9525, 6.5).
+    """
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
     addresses = [str(a) for a in names.get_values_for_type(x509.IPAddress)]
-    return tuple(names.get_values_for_type(x509.DNSName)) + tuple(addresses)
+    written = names.get_values_for_type(x509.DNSName)
+    misplaced = [f"{one} (as a DNS name)" for one in written if is_address(one)]
+    return (*(one for one in written if not is_address(one)), *addresses, *misplaced)
 
 
 def covers(name: str, host: str) -> bool:
     """Whether a name of a certificate covers a host (RFC 9525: a star stands for one label)."""
     host, name = host.lower().rstrip("."), name.lower()
+    if is_address(host):
+        return is_address(name) and ipaddress.ip_address(name) == ipaddress.ip_address(host)
+    with contextlib.suppress(UnicodeError):  # certificates spell names as DNS does
+        host = host.encode("idna").decode("ascii")
     if name.startswith("*."):
-        return host.partition(".")[2] == name[2:] and not is_address(host)
+        return host.partition(".")[2] == name[2:]
     return host == name
 
 
@@ -198,6 +213,11 @@ def _key_bytes(certificate: x509.Certificate) -> bytes:
         return certificate.fingerprint(hashes.SHA256())
 
 
+def unsent(sent: Sequence[x509.Certificate], path: Sequence[x509.Certificate]) -> tuple[str, ...]:
+    """Certificates between leaf and root that only our own list of authorities had; other clients lack them."""
+    return tuple(subject_of(one) for one in path if one not in sent and one.subject != one.issuer)
+
+
 def order_errors(sent: Sequence[x509.Certificate], path: Sequence[x509.Certificate]) -> tuple[str, ...]:
     """What is wrong with the order in which certificates were sent, one sentence a mistake.
 
@@ -209,7 +229,7 @@ def order_errors(sent: Sequence[x509.Certificate], path: Sequence[x509.Certifica
     """
     errors = []
     for at, one in enumerate(sent):
-        subject = one.subject.rfc4514_string()
+        subject = subject_of(one)
         if one in sent[:at]:
             errors.append(f"{subject} is sent twice")
         elif one not in path:
@@ -218,13 +238,11 @@ def order_errors(sent: Sequence[x509.Certificate], path: Sequence[x509.Certifica
     wanted = [one for one in path if one in used]
     if used != wanted:
         wrong = next(at for at, (one, other) in enumerate(zip(used, wanted, strict=True)) if one != other)
-        here, before = _subject(used[wrong]), _subject(used[wrong - 1])
-        errors.append(f"{here} follows {before}, which it did not sign; {_subject(wanted[wrong])} must come there")
+        here, before = subject_of(used[wrong]), subject_of(used[wrong - 1])
+        errors.append(
+            f"{here} follows {before}, which it did not sign; {subject_of(wanted[wrong])} must come there"
+        )
     return tuple(errors)
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string()
 
 
 def verify(
@@ -250,7 +268,7 @@ def verify(
 def explain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: datetime) -> str:
     """The usual reasons of mistrust in words; empty if it is none of them."""
     for one in chain:
-        subject = one.subject.rfc4514_string()
+        subject = subject_of(one)
         if one.not_valid_after_utc < now:
             return f"{subject} expired on {one.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
         if one.not_valid_before_utc > now:
@@ -259,15 +277,14 @@ def explain(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]
     if leaf.issuer == leaf.subject and leaf not in roots:
         return "the certificate is signed by itself, not by a known authority"
     last = path_through(chain, roots)[-1]
+    end = subject_of(last)
     if last in roots:
         return ""
     if last.issuer == last.subject:
-        return f"the path ends at {_subject(last)}, which is not a known authority"
+        return f"the path ends at {end}, which is not a known authority"
     wanted = last.issuer.rfc4514_string()
     if any(root.subject == last.issuer for root in roots):
-        return (
-            f"the path ends at {_subject(last)}: a known authority is called {wanted}, and its key did not sign it"
-        )
+        return f"the path ends at {end}: a known authority is called {wanted}, and its key did not sign it"
     return f"the certificate of its issuer, {wanted}, was not sent and is not a known authority"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
@@ -10,7 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gonogo.errors import TargetError
+from gonogo.errors import InconclusiveError, TargetError
+from gonogo.tls_profile import suites as names
 from gonogo.tls_wire import Answer, Offer, WireError, client_hello, read_flight
 
 UNSAID = "closed without an alert"
@@ -38,13 +40,33 @@ def dial(ip: str, port: int, timeout_s: float, where: str) -> socket.socket:
 
     Raises:
         TargetError: refused, or not accepted in time.
+        InconclusiveError: this machine has no way to addresses of that family, so the server was not asked.
     """
     try:
         return socket.create_connection((ip, port), timeout_s)
     except TimeoutError:
         raise TargetError(f"{where} did not accept a connection within {timeout_s:.3g} s") from None
     except OSError as error:
+        if error.errno in _NO_WAY and not _has_way(ip, port):
+            raise InconclusiveError(
+                f"{where} was not asked, because this machine has no IPv6; run the gate on one that has"
+            ) from None
         raise TargetError(f"{where} refused the connection: {error.strerror or error}") from None
+
+
+_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+def _has_way(ip: str, port: int) -> bool:
+    """Whether this machine itself knows a way to an IPv6 address; nothing is sent. Others are taken as known."""
+    if ":" not in ip:
+        return True
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.connect((ip, port))
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -63,6 +85,8 @@ class Peer:
     """Handshakes so far."""
     unsaid: int = 0
     """How many of those ended without an alert."""
+    doubtful: list[tuple[str, Offer]] = field(default_factory=list)
+    """What those asked for."""
     _ends: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,8 +116,37 @@ class Peer:
         answer = self._once(what, offer)
         if answer.alert == UNSAID:
             answer = self._once(what, offer)
-            self.unsaid += answer.alert == UNSAID
+            if answer.alert == UNSAID:
+                self.unsaid += 1
+                self.doubtful.append((what, offer))
         return answer
+
+    def changed_its_mind(self, accepted: Sequence[tuple[str, int, int, Sequence[int]]]) -> str:
+        """How it contradicts itself when it is asked again; empty if it does not.
+
+        One that had enough of us refuses what it accepted, or hung up on what it accepts by now.
+
+        Args:
+            accepted: what it accepted, as name, version, suite, and the groups to offer with it.
+
+        Raises:
+            TargetError: as :meth:`ask`.
+        """
+        doubtful = list(self.doubtful)
+        for one in accepted:
+            if refused := self._refuses(*one):
+                return refused
+        for what, offer in doubtful if accepted else ():
+            if not self._once(what, offer).alert:
+                return f"hung up when it was offered {what} and accepted it later"
+            if refused := self._refuses(*accepted[-1]):
+                return refused
+        return ""
+
+    def _refuses(self, name: str, version: int, suite: int, groups: Sequence[int]) -> str:
+        answer = self.ask(f"{name} once more", version, [suite], groups)
+        said = f"accepted {names()[suite]} at first and refused it later ({answer.alert})"
+        return said if answer.alert else ""
 
     def chosen(self, what: str, version: int, suites: Sequence[int], groups: Sequence[int]) -> list[Answer]:
         """One answer for each of the suites that the server accepts, in the order of its choice.

@@ -1,4 +1,4 @@
-"""What a target's Prometheus shows, and how its rules are held against the plan."""
+"""What a target's Prometheus shows of the plan."""
 
 from __future__ import annotations
 
@@ -7,51 +7,18 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from gonogo import Measure, Target, TargetError, at_least, at_most, empty, equals, is_true
+from tests.infra.alert_rules import FRESH, LATE_S, Judged, Seen, best, sent_labels
+
+from gonogo import Measure, Target, TargetError, at_least, empty
 from gonogo.probes.alerting import Alertmanager
-from gonogo.probes.monitoring import AlertFacts, Meaning, Prometheus, RuleFacts, Sample, ScrapeFacts
+from gonogo.probes.monitoring import Prometheus, query_for, reads, selector
 
 POLL_S = 0.25
-LATE_S = 10.0
-"""A busy moment may delay what happens every few seconds by so much."""
-FRESH = "two intervals, and at least 10 s"
 ANSWERS = "nobody is warned by a monitoring that can't be asked"
-CLOSE = 1e-9
-"""Relative difference of two numbers that mean the same, 0.1 / 100 and 0.001 for instance."""
 OWN = "GonogoSynthetic"
 """Beginning of the names of our own alerts."""
-
-
-@dataclass
-class Seen:
-    """Prometheus at one moment."""
-
-    now: float
-    targets: list[ScrapeFacts]
-    rules: list[RuleFacts]
-    alerts: list[AlertFacts]
-    alertmanagers: list[str]
-    counters: set[str]
-    external: dict[str, str]
-    values: dict[str, list[Sample]] = field(default_factory=dict)
-    """Present values of each planned alert's quantity, by subject."""
-    watched: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    """Job and instance of the series that each planned alert reads, by subject."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One rule held against one wanted alert."""
-
-    rule: RuleFacts
-    meaning: Meaning | None
-    fires: str
-    """Operator and number, as the rule has it."""
-    otherwise: tuple[str, ...]
-    """What else is not as planned."""
 
 
 @contextlib.contextmanager
@@ -71,7 +38,7 @@ def clients(target: Target) -> Iterator[tuple[Prometheus, Alertmanager]]:
         yield prometheus, alertmanager
 
 
-def settled(target: Target, prometheus: Prometheus, *, values: bool = True) -> Seen:
+def settled(target: Target, prometheus: Prometheus) -> Seen:
     """What Prometheus shows, once everything planned was looked at at least once, or ``settle_s`` is over.
 
     Only what is still to come is waited for; what is down, failing or firing is so at once.
@@ -79,7 +46,6 @@ def settled(target: Target, prometheus: Prometheus, *, values: bool = True) -> S
     Args:
         target: whose monitoring it is.
         prometheus: a client for it.
-        values: whether to wait until the quantities of the alerts have values.
 
     Raises:
         TargetError: Prometheus does not answer.
@@ -88,7 +54,7 @@ def settled(target: Target, prometheus: Prometheus, *, values: bool = True) -> S
     ends = time.monotonic() + plan.settle_s
     while True:
         seen = look(target, prometheus)
-        if not _to_come(plan, seen, values=values) or time.monotonic() >= ends:
+        if not _to_come(plan, seen) or time.monotonic() >= ends:
             return seen
         time.sleep(POLL_S)
 
@@ -105,8 +71,8 @@ def look(target: Target, prometheus: Prometheus) -> Seen:
         rules=prometheus.rules(),
         alerts=prometheus.alerts(),
         alertmanagers=prometheus.alertmanagers(),
-        counters=prometheus.counters(),
-        external=prometheus.external_labels(),
+        kinds=prometheus.kinds(),
+        sending=prometheus.sending(),
         now=prometheus.now(),  # last, so that nothing it is compared with is newer
     )
     for subject in plan.alerts:
@@ -114,110 +80,47 @@ def look(target: Target, prometheus: Prometheus) -> Seen:
         if judged is not None and judged.meaning is not None:
             with contextlib.suppress(TargetError):  # no value then, which is measured
                 seen.values[subject] = prometheus.query(judged.meaning.value)
-                seen.watched[subject] = places(prometheus, judged.meaning, plan.alerts[subject].metrics)
+                look_at_series(plan, subject, seen, judged, prometheus)
     return seen
 
 
-def places(prometheus: Prometheus, meaning: Meaning, metrics: Sequence[str]) -> set[tuple[str, str]]:
-    """Job and instance of the series of these names that an alert reads; empty where the series name none."""
-    found = set()
-    for name, selector in meaning.watches:
-        if name in metrics:
-            labels = [sample.labels for sample in prometheus.query(f"group by (job, instance) ({selector})")]
-            found |= {(one["job"], one["instance"]) for one in labels if one.get("job") and one.get("instance")}
-    return found
+def look_at_series(plan: Any, subject: str, seen: Seen, judged: Judged, prometheus: Prometheus) -> None:
+    """Which series of the planned names an alert reads, and which it should.
+
+    Raises:
+        TargetError: Prometheus does not answer.
+    """
+    wanted = plan.alerts[subject]
+    watched, unseen = set[tuple[str, str]](), list[str]()
+    for metric in wanted.metrics:
+        for query in reads(judged.meaning, metric) if judged.meaning else ():
+            found = places(prometheus, query)
+            watched |= found or set()
+            unseen += [query] if found is None else []
+    seen.watched[subject], seen.unseen[subject] = watched, unseen
+    if wanted.among:
+        ours = [places(prometheus, query_for(selector(metric), **wanted.among)) for metric in wanted.metrics]
+        seen.expected[subject] = set().union(*(found or set() for found in ours))
 
 
-def overlooked(seen: Seen, subject: str) -> list[str]:
-    """What an alert does not look at, though its series come from the planned jobs or others."""
-    watched = seen.watched.get(subject, set())
-    jobs = {job for job, _ in watched}
-    ours = {one.job for one in seen.targets}
-    if watched and not jobs & ours:
-        return [
-            f"it reads series of job {', '.join(sorted(jobs))}, not of {', '.join(sorted(ours)) or 'any target'}"
-        ]
-    return [
-        f"it does not look at {one.instance} of job {one.job}"
-        for one in seen.targets
-        if one.health == "up" and one.job in jobs and (one.job, one.instance) not in watched
-    ]
+def places(prometheus: Prometheus, query: str) -> set[tuple[str, str]] | None:
+    """Job and instance of some series; empty where they name none, ``None`` where there are no series."""
+    found = [sample.labels for sample in prometheus.query(f"group by (job, instance) ({query})")]
+    return (
+        {(one["job"], one["instance"]) for one in found if one.get("job") and one.get("instance")}
+        if found
+        else None
+    )
 
 
-def _to_come(plan: Any, seen: Seen, *, values: bool) -> bool:
+def _to_come(plan: Any, seen: Seen) -> bool:
     counts = [sum(one.job == job for one in seen.targets) >= wanted for job, wanted in plan.jobs.items()]
     asked = all(one.health != "unknown" for one in seen.targets)
     names = {alert.name for alert in plan.alerts.values()}
     evaluated = all(rule.evaluated_at is not None for rule in seen.rules if rule.name in names)
     # A rate has a value from the second scrape on.
-    valued = all(len(found) >= plan.alerts[subject].series for subject, found in seen.values.items() if values)
+    valued = all(len(found) >= plan.alerts[subject].series for subject, found in seen.values.items())
     return not (all(counts) and asked and evaluated and valued and seen.alertmanagers)
-
-
-def best(plan: Any, subject: str, seen: Seen) -> Judged | None:
-    """The rule that comes closest to a planned alert; ``None`` if no rule has its name and labels."""
-    wanted = plan.alerts[subject]
-    rules = [
-        rule
-        for rule in seen.rules
-        if rule.name == wanted.name and wanted.labels.items() <= dict(rule.labels).items()
-    ]
-    found = [judge(plan, subject, rule, meaning, seen) for rule in rules for meaning in rule.meanings or (None,)]
-    operator, threshold, _ = plan.bound(subject)
-    return min(found, key=lambda one: len(one.otherwise) + (one.fires != fires(operator, threshold)), default=None)
-
-
-def judge(plan: Any, subject: str, rule: RuleFacts, meaning: Meaning | None, seen: Seen) -> Judged:
-    """Hold what one rule means against the plan."""
-    own = []
-    if rule.health != "ok":
-        own.append(f"its health is {rule.health}{f': {rule.error}' if rule.error else ''}")
-    if rule.interval_s > plan.interval_s:
-        own.append(f"it is evaluated every {rule.interval_s:g} s, allowed are {plan.interval_s:g} s")
-    if meaning is None:
-        return Judged(rule, None, "not understood", (*own, f"{rule.expression}: {rule.unread}"))
-    operator, threshold, _ = plan.bound(subject)
-    said = fires(meaning.operator, meaning.threshold)
-    if meaning.operator == operator and meaning.threshold is not None and close(meaning.threshold, threshold):
-        said = fires(operator, threshold)
-    return Judged(rule, meaning, said, (*own, *differences(plan, subject, meaning, seen.counters)))
-
-
-def differences(plan: Any, subject: str, meaning: Meaning, counters: set[str]) -> Iterator[str]:
-    """How a comparison differs from the plan, operator and number aside."""
-    wanted = plan.alerts[subject]
-    absent = [name for name in wanted.metrics if name not in meaning.metrics]
-    if absent:
-        yield f"{meaning.text} does not read {', '.join(absent)}"
-    quantile = plan.quantile(subject)
-    if quantile is not None and not any(close(one, quantile) for one in meaning.quantiles):
-        has = ", ".join(f"{one:g}" for one in meaning.quantiles) or "none"
-        yield f"its quantile is {has}, planned is {quantile:g}"
-    if wanted.ratio is not None and meaning.ratio != wanted.ratio:
-        yield f"{meaning.value} is {'a' if meaning.ratio else 'no'} ratio, planned is the contrary"
-    raw = [name for name in meaning.instant if name in counters]
-    if raw:
-        yield f"it compares {', '.join(raw)}, which only grows, without a rate"
-    if meaning.lookback_s > wanted.lookback_s:
-        yield f"it looks back {meaning.lookback_s:g} s, allowed are {wanted.lookback_s:g} s"
-    if meaning.pinned:
-        yield f"it looks at a fixed moment: {meaning.text}"
-    if meaning.returns_bool:
-        yield f"with bool it fires always: {meaning.text}"
-    if meaning.narrowed != wanted.condition:
-        yield f"its further condition is {meaning.narrowed or 'none'}, planned is {wanted.condition or 'none'}"
-
-
-def fires(operator: str, threshold: float | None) -> str:
-    """When a rule fires, in words."""
-    if not operator:
-        return "whenever the series exist"
-    return f"{operator} {'no constant number' if threshold is None else f'{threshold:.12g}'}"
-
-
-def close(one: float, other: float) -> bool:
-    """Whether two numbers mean the same."""
-    return abs(one - other) <= CLOSE * max(abs(one), abs(other))
 
 
 def measure_targets(target: Target, measure: Measure, seen: Seen) -> None:
@@ -239,43 +142,6 @@ def measure_targets(target: Target, measure: Measure, seen: Seen) -> None:
             measure(f"targets of job {job} not asked for long", old, empty(FRESH), n=len(there))
 
 
-def measure_evaluation(target: Target, measure: Measure, seen: Seen, subject: str) -> Judged | None:
-    """The rule of one subject is there, and was evaluated a moment ago; returns it."""
-    plan = target.settings("monitoring")
-    wanted = plan.alerts[subject]
-    source = target.source(f"monitoring.alerts.{subject}")
-    judged = best(plan, subject, seen)
-    if judged is None:
-        there = ", ".join(sorted({rule.name for rule in seen.rules})) or "none"
-        with_labels = f" with {wanted.labels}" if wanted.labels else ""
-        measure(
-            f"{wanted.name} is loaded", f"no rule of that name{with_labels}; there are: {there}", is_true(source)
-        )
-        return None
-    rule = judged.rule
-    ago = "never" if rule.evaluated_at is None else max(0.0, round(seen.now - rule.evaluated_at, 3))
-    recent = at_most(max(2 * rule.interval_s, LATE_S), FRESH)
-    measure(f"{wanted.name} was evaluated ago", ago, recent, unit="s")
-    return judged
-
-
-def measure_meaning(target: Target, measure: Measure, seen: Seen, subject: str, judged: Judged) -> None:
-    """The rule of one subject means what the plan says, and there is something that it speaks of."""
-    plan = target.settings("monitoring")
-    wanted = plan.alerts[subject]
-    key = f"monitoring.alerts.{subject}"
-    operator, threshold, source = plan.bound(subject)
-    measure(f"{wanted.name} fires when {subject}", judged.fires, equals(fires(operator, threshold), source))
-    otherwise = [*judged.otherwise, *overlooked(seen, subject)]
-    measure(f"{wanted.name} differs otherwise", otherwise, empty(target.source(key)))
-    waits = "launch.toml" if "for_s" in wanted.model_fields_set else "default"
-    measure(f"{wanted.name} waits", judged.rule.for_s, at_most(wanted.for_s, f"{waits}: {key}.for_s"), unit="s")
-    there = at_least(
-        wanted.series, f"launch.toml: {key}.series" if wanted.series != 1 else f"default: {key}.series"
-    )
-    measure(f"{wanted.name} has series to look at", len(seen.values.get(subject, ())), there)
-
-
 def measure_firing(
     target: Target, measure: Measure, seen: Seen | None, others: Sequence[Mapping[str, str]] = ()
 ) -> None:
@@ -289,14 +155,25 @@ def measure_firing(
     """
     plan = target.settings("monitoring")
     allowed = {one.name for one in plan.allow_firing}
-    firing = [one.labels for one in seen.alerts if one.state == "firing"] if seen else []
-    names = {
-        one.get("alertname", "without a name"): where(one)
-        for one in [*others, *firing]
-        if plan.only.items() <= dict(one).items()
-    }
+    firing = (
+        [{**seen.sending.external, **one.labels} for one in seen.alerts if one.state == "firing"] if seen else []
+    )
+    names = {one.get("alertname", "without a name"): where(one) for one in [*others, *firing] if ours(plan, one)}
     bad = [f"{name}{at}" for name, at in sorted(names.items()) if name not in allowed and not name.startswith(OWN)]
     measure("alerts that fire now", bad, empty(target.source("monitoring.allow_firing")))
+    if plan.only and seen:
+        sets = {alert.name: sent_labels(plan, subject, seen) for subject, alert in plan.alerts.items()}
+        left_out = [name for name, found in sets.items() if not any(one and ours(plan, one) for one in found)]
+        if not any(one and plan.only.items() <= one.items() for found in sets.values() for one in found):
+            left_out = list(sets)  # nothing has such labels, so alerts without a plan would all be overlooked
+        measure("planned alerts that would not count as ours", left_out, empty(target.source("monitoring.only")))
+
+
+def ours(plan: Any, labels: Mapping[str, str]) -> bool:
+    """Whether an alert concerns this target; a planned one may lack labels that its expression does not keep."""
+    if labels.get("alertname") in {alert.name for alert in plan.alerts.values()}:
+        return all(labels.get(name, value) == value for name, value in plan.only.items())
+    return all(labels.get(name) == value for name, value in plan.only.items())
 
 
 def where(labels: Mapping[str, str]) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gonogo import EvidenceKeeper, Measure, Target, at_most, empty, equals, one_of
+from gonogo import EvidenceKeeper, Measure, Target, at_most, empty, equals, is_true, one_of
 from gonogo.probes.http import HttpFacts, lookup
 from gonogo.probes.leaks import find, redacted
+from gonogo.probes.ports import has_way
 
 CACHED = "RFC 9111, 5.1: an answer from a cache says nothing of now; http.timeout_s"
+EVERY_ADDRESS = "every published address must serve"
 JSON = "RFC 8259, 11: JSON is application/json, or ends in +json"
 NO_LEAKS = "playbook: no secret and no stack trace leaves the service; http.allowed_in_bodies"
 BEYOND_BOUND = 3
@@ -51,6 +53,30 @@ def fetch(
     measure("time in a cache", facts.age_s, at_most(http.timeout_s, CACHED), unit="s")
     measure("secrets and traces in the body", leaks(target, [facts]), empty(NO_LEAKS))
     return facts
+
+
+def reachable(target: Target, measure: Measure) -> list[str]:
+    """Every address behind the name; of those that this machine has no way to, the report says so."""
+    found = []
+    for ip in target.addresses:
+        if has_way(ip):
+            found.append(ip)
+        else:
+            not_asked = "not asked: this machine has no way to IPv6; run the gate on one that has"
+            measure(f"{ip} answers", not_asked, is_true(EVERY_ADDRESS), n=0)
+    return found
+
+
+def oldest_s(answers: Sequence[HttpFacts]) -> int | None:
+    """The longest time that one of these answers lay in a cache, in seconds; ``None`` if one can't be read."""
+    ages = [answer.age_s for answer in answers]
+    known = [age for age in ages if age is not None]
+    return max(known) if known and len(known) == len(ages) else None
+
+
+def worst(said: Sequence[Any], bound: Any) -> Any:
+    """The first of these values that does not hold, else the first; ``None`` if there is none."""
+    return next((one for one in said if not bound.judge(one, 1).ok), said[0] if said else None)
 
 
 def judge_way(target: Target, errors: Sequence[str], measure: Measure) -> None:

@@ -21,13 +21,13 @@ def auth(target: Target) -> str | None:
     return None if text is None else target.expand(text)
 
 
-def opened(target: Target, path: str) -> AbstractContextManager[Listener]:
-    """One connection to a channel, for the length of a block.
+def opened(target: Target, path: str, ip: str | None = None) -> AbstractContextManager[Listener]:
+    """One connection to a channel, for the length of a block; at the first address unless another is named.
 
     Raises:
         TargetError: it did not open.
     """
-    address = target.connect_to(target.host, target.port)
+    address = (ip, target.port) if ip else target.connect_to(target.host, target.port)
     limit = target.settings("websocket").timeout_s
     return listen(target.url(path), address, target.http().context, limit, asking=asking(target))
 

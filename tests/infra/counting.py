@@ -11,6 +11,7 @@ from tests.infra.channel import held
 
 from gonogo import Target
 from gonogo.probes.http import HttpFacts, lookup
+from gonogo.probes.leaks import redacted
 from gonogo.probes.websocket import WebSocketFacts
 
 POLL_S = 0.2
@@ -35,7 +36,7 @@ class Count:
     @property
     def seen(self) -> Any:
         """The last number that was seen; ``None`` if there was none."""
-        number = lookup(self.facts.json(), self._field)
+        number = lookup(self.facts.json(redacted), self._field)
         return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     def until(self, reached: Callable[[int], bool], timeout_s: float) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from collections.abc import Callable
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gonogo import Target, TargetError, ToolError
-from gonogo.probes.edge import MAX_HOPS, Answer, Edge, canonical, origin, path_of
+from gonogo.probes.edge import MAX_HOPS, Answer, CutError, Edge, canonical, origin, path_of
 from gonogo.probes.headers import frames_restricted, hsts_max_age_s
 
 WORTH_COMPRESSING = 1024
 """Bytes below which servers leave an answer as it is: it fits into one packet."""
+_LOGIN = re.compile(r"log-?in|sign-?in|oauth|/auth\b|sso", re.IGNORECASE)
 REFUSED = (401, 403, 404, 405, 410)
 REFUSED_WRITE = (401, 403, 404, 405)
 
@@ -71,10 +73,8 @@ def look(target: Target, client: Edge, seen: Seen) -> None:
         page = seen.ask("pages", path, client.follow, target.url(path))
         if page is None:
             continue
-        if page.leads_to is not None:
-            seen.blame("pages", f"{path}: {page.status} to {page.leads_to}")
-        elif page.status != 200 or page.content_type != "text/html":
-            seen.blame("pages", f"{path}: {page.status} {page.content_type or 'without a content type'}")
+        if problem := no_page(page):
+            seen.blame("pages", f"{path}: {problem}")
         else:
             seen.pages.append(page)
     for path in edge.api:
@@ -99,14 +99,29 @@ def status_of(answer: Answer) -> str:
     return f"{answer.status} to {answer.leads_to}" if answer.leads_to else str(answer.status)
 
 
+def no_page(answer: Answer) -> str | None:
+    """What keeps an answer from being a page, if anything does."""
+    if answer.leads_to is not None:
+        return status_of(answer)
+    if answer.status != 200 or answer.content_type != "text/html":
+        return f"{answer.status} {answer.content_type or 'without a content type'}"
+    return None if answer.body.strip() else "200 with an empty body"
+
+
 def not_json(answer: Answer) -> str | None:
-    """What keeps an answer from being good JSON by status and content type, if anything does."""
+    """What keeps an answer from being good JSON, if anything does."""
     if answer.status != 200:
         return status_of(answer)
     kind = answer.content_type
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        return f"200 with content type {kind or 'missing'}"
+    if not answer.complete:  # too long to be read to its end, so its form is for others to judge
         return None
-    return f"200 with content type {kind or 'missing'}"
+    try:
+        json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return f"200 with content type {kind}, and a body that is not JSON"
+    return None
 
 
 def hsts_age(pages: list[Answer]) -> int | str:
@@ -154,7 +169,9 @@ def uncompressed(client: Edge, pages: list[Answer]) -> tuple[list[str], int]:
             wrong.append(f"{path}: {error}")
             continue
         coding = answer.header("content-encoding") or "identity"
-        if coding.lower() not in {"gzip", "x-gzip", "deflate"}:
+        if answer.status != 200 or not answer.body:
+            wrong.append(f"{path}: {status_of(answer)} with {len(answer.body)} bytes, once gzip is asked for")
+        elif coding.lower() not in {"gzip", "x-gzip", "deflate"}:
             wrong.append(f"{path}: {coding}, {len(page.body)} bytes")
     return wrong, len(large)
 
@@ -174,20 +191,28 @@ def redirect_end(chain: tuple[Answer, ...]) -> int | str:
 def exposed(client: Edge, target: Target, path: str) -> tuple[str | None, list[Answer]]:
     """What a path that must be refused was answered with, ``None`` if it was refused; and the answers.
 
-    Being sent elsewhere, as to a login, is a refusal. Being sent to the same path with another end is not.
+    Being sent elsewhere, as to a login, is a refusal, and so is a connection that is closed without a word. Being
+    sent to the same path with another end, or to what lies below it and is no login, is not.
 
     Raises:
         TargetError: there was no answer.
     """
-    answers = [client.ask(target.url(path), max_bytes=100_000)]
+    try:
+        answers = [client.ask(target.url(path), max_bytes=100_000)]
+    except CutError:
+        return None, []
     plain = path.partition("?")[0].rstrip("/")
     while (there := answers[-1].leads_to) is not None and len(answers) <= MAX_HOPS:
-        same_place = origin(there) == origin(target.base_url)
-        if not same_place or path_of(there).partition("?")[0].rstrip("/") != plain:
+        if origin(there)[1] != origin(target.base_url)[1] or not _inside(path_of(there), plain):
             return None, answers
         answers.append(client.ask(there, max_bytes=100_000))
     last = answers[-1]
     return (None if last.status in REFUSED else f"{path}: {status_of(last)}"), answers
+
+
+def _inside(path: str, plain: str) -> bool:
+    where = path.partition("?")[0].rstrip("/")
+    return where == plain or (where.startswith(f"{plain}/") and _LOGIN.search(where) is None)
 
 
 def write_of(write: Any) -> str:

@@ -148,6 +148,11 @@ def problems(endpoint: Any, answer: HttpFacts) -> list[str]:
     ]
 
 
+def _value(name: str, value: str) -> str:
+    # A cookie may open a session; its name is all that anybody needs to judge.
+    return f"{value.partition('=')[0]}=(hidden)" if name.lower() == "set-cookie" else value
+
+
 def _shown(answer: HttpFacts) -> str:
-    head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
+    head = "\n".join(f"{name}: {_value(name, value)}" for name, value in answer.headers.multi_items())
     return redacted(f"GET {answer.url}\nHTTP {answer.status}\n{head}\n\n{answer.text[:100_000]}\n")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.infra.announcing import address, announce, drafts, look_over, on_exercise
+from tests.infra.announcing import address, drafts, look_over, on_exercise
+from tests.infra.sending import announce
 
 from gonogo import EvidenceKeeper, Measure, Outbox, Target, ToolError, contains_all, is_true
 from gonogo.probes.notify import kind_of, usable

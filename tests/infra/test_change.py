@@ -113,7 +113,9 @@ def judge_tag(target: Target, measure: Measure, facts: RepositoryFacts, tag: str
     elif not facts.shallow:
         measure(f"the tag {tag}", "there is no such tag", is_true(source))
     if "{version}" not in target.settings("change").tag:
-        measure(f"the tag {tag} names release {target.version}", target.version in tag, is_true(LAUNCHED))
+        # 1.2 is part of v11.2 and of 1.2.3, and is neither.
+        whole = re.search(rf"(?<!\d)(?<!\d\.){re.escape(target.version)}(?!\.?\d)", tag)
+        measure(f"the tag {tag} names release {target.version}", whole is not None, is_true(LAUNCHED))
 
 
 def judge_after(target: Target, measure: Measure, facts: RepositoryFacts, tag: str) -> None:

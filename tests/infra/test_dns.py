@@ -29,6 +29,8 @@ from gonogo.probes.dns_records import Question, Statement, ZoneServers, random_n
 from gonogo.probes.dns_signatures import ROOT_ANCHORS, Anchor, anchor, chain, signatures
 
 ADDRESS = {"A": "AAAA", "AAAA": "A"}
+LEADING = (*ADDRESS, "CNAME")
+"""Types that lead users somewhere, so that a rollback may have to change them."""
 
 
 @pytest.mark.gate("dns.records")
@@ -77,7 +79,7 @@ def judge_statements(target: Target, measure: Measure, said: Sequence[Statement]
         told = "; ".join(one.problem for one in said)
     if not all(one.leaves_zone for one in said):
         measure(f"{label} at {first.server}", told, expected, n=len(said))
-    if first.zone and any(one.values or one.aliases for one in said):
+    if first.zone and first.type in LEADING and any(one.values or one.aliases for one in said):
         longest = at_most(target.settings("dns").max_ttl_s, target.source("dns.max_ttl_s"))
         measure(f"{label} TTL at {first.server}", max(one.ttl for one in said), longest, unit="s", n=len(said))
 
@@ -132,12 +134,13 @@ def judge_wildcard(target: Target, measure: Measure, zones: Zones) -> None:
         for server in zones.servers[zone].servers:
             here = [one for one in said if one.server == server]
             caught = [
-                f"{one.name} {one.type}: {', '.join(one.values or one.aliases)}" for one in here if one.exists
+                f"{one.name} {one.type}: {', '.join(one.values or one.aliases)}"
+                for one in here
+                if one.values or one.aliases
             ]
-            caught = [one for one in dict.fromkeys(caught) if not one.endswith(": ")]
             failed = next((one.problem for one in here if one.exists and one.problem), None)
             label = f"{zone} at {server} answers for names that nobody made"
-            measure(label, failed or caught, empty(target.source("dns.wildcard")), n=len(here))
+            measure(label, failed or list(dict.fromkeys(caught)), empty(target.source("dns.wildcard")), n=len(here))
 
 
 def judge_host(target: Target, measure: Measure) -> None:

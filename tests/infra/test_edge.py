@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.infra import edge_lines
+from tests.infra.answers import EVERY_ADDRESS, reachable
 from tests.infra.edge_lines import REFUSED_WRITE, Seen, port_number, url_of
 
 from gonogo import (
@@ -23,7 +24,6 @@ from gonogo.probes.edge import MAX_HOPS, Answer, Edge, canonical
 from gonogo.probes.headers import versions_told
 from gonogo.probes.ports import PortFacts, try_ports
 
-EVERY_ADDRESS = "every published address must serve"
 OWASP = "OWASP Secure Headers Project"
 
 
@@ -33,7 +33,7 @@ def test_http_edge(target: Target, measure: Measure, evidence: EvidenceKeeper) -
     edge = target.settings("edge")
     measure("scheme of base_url", target.scheme, equals("https", "RFC 6797, section 7.2: users come by HTTPS"))
     kept: list[Answer] = []
-    for ip in target.addresses if target.scheme == "https" else ():
+    for ip in reachable(target, measure) if target.scheme == "https" else ():
         with Edge(ip, ca_file=target.ca_file, timeout_s=edge.timeout_s) as client:
             seen = Seen()
             plain_http(target, measure, client, seen)
@@ -144,7 +144,7 @@ def test_exposure(target: Target, measure: Measure, evidence: EvidenceKeeper) ->
         )
     tried: list[PortFacts] = []
     kept: list[Answer] = []
-    for ip in target.addresses:
+    for ip in reachable(target, measure):
         facts = try_ports(ip, [target.port, *ports], edge.timeout_s)
         tried += facts
         control = facts[0].open or facts[0].answer

@@ -41,7 +41,7 @@ def test_clean(target: Target, measure: Measure, evidence: EvidenceKeeper) -> No
         max_bytes=int(plan.max_mb * 1e6),
         ends=time.monotonic() + plan.timeout_s,
     )
-    logs: list[LogFacts] = []
+    logs: list[tuple[LogFacts, bool]] = []
     failed: list[GonogoError] = []
     for source in plan.sources:
         try:
@@ -51,14 +51,14 @@ def test_clean(target: Target, measure: Measure, evidence: EvidenceKeeper) -> No
             continue
         if source.files is not None:
             measure(f"{source.files}: logs", len(found), at_least(1, target.source("logs.sources")))
-        logs += found
+        logs += [(log, source.errors_only) for log in found]
     since = f"{datetime.fromtimestamp(rules.since, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    keep(evidence, logs, since)
-    for log in logs:
-        judge(target, measure, log, since)
+    keep(evidence, [log for log, _ in logs], since)
+    for log, errors_only in logs:
+        judge(target, measure, log, since, errors_only=errors_only)
     if failed:
         raise failed[0]
-    if doubts := [doubt for log in logs for doubt in log.problems]:
+    if doubts := [doubt for log, _ in logs for doubt in log.problems]:
         raise InconclusiveError("; ".join(doubts))
 
 
@@ -96,15 +96,15 @@ def printed(target: Target, command: list[str]) -> str:
     return done.output
 
 
-def judge(target: Target, measure: Measure, log: LogFacts, since: str) -> None:
-    """Holds one log against the plan."""
+def judge(target: Target, measure: Measure, log: LogFacts, since: str, *, errors_only: bool) -> None:
+    """Holds one log against the plan; one with nothing but errors may be empty."""
     plan = target.settings("logs")
-    enough = at_least(plan.min_lines, target.source("logs.min_lines"))
+    enough = at_least(0 if errors_only else plan.min_lines, target.source("logs.min_lines"))
     measure(f"{log.name}: lines since {since}", log.lines, enough)
     shown = log.kept[:SHOWN]
     if log.errors > len(shown):
         shown = [*shown, f"and {log.errors - len(shown)} more"]
-    read_through = log.lines or log.older
+    read_through = log.lines or log.older or int(errors_only)
     measure(f"{log.name}: error lines", shown, empty(target.source("logs.errors")), n=read_through)
 
 

@@ -7,11 +7,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from tests.infra import alerts
-from tests.infra.alerts import ANSWERS, OWN, POLL_S, Judged, Seen
+from tests.infra import alert_rules, alerts
+from tests.infra.alert_rules import Seen, sent_labels
+from tests.infra.alerts import ANSWERS, OWN, POLL_S
 
 from gonogo import (
     EvidenceKeeper,
@@ -37,12 +40,16 @@ SEND_S = 30.0
 TOLD = "an alert must reach a receiver that tells somebody"
 
 
+Labels = Mapping[str, list[dict[str, str] | None]]
+"""With what each alert would come to Alertmanager, by its name: one set for each series, ``None`` if dropped."""
+
+
 @dataclass(frozen=True)
 class Ways:
-    """The labels that each alert would have, by its name, and the routes that they take."""
+    """The labels that each alert would have, and the routes that they take."""
 
     routing: Routing
-    labels: Mapping[str, list[dict[str, str]]]
+    labels: Labels
 
 
 @pytest.mark.gate("monitoring.alerts")
@@ -52,8 +59,9 @@ def test_alerts(target: Target, measure: Measure, evidence: EvidenceKeeper) -> N
     armed = plan.synthetic and target.armed("alerts")
     with alerts.clients(target) as (prometheus, alertmanager):
         seen = asked(measure, "Prometheus", lambda: alerts.settled(target, prometheus))
-        judged = judge_rules(target, measure, evidence, seen) if seen else {}
-        labels = alert_labels(plan, seen, judged)
+        if seen:
+            judge_rules(target, measure, evidence, seen)
+        labels = alert_labels(plan, seen)
         routing = asked(measure, "Alertmanager", alertmanager.routing)
         with own_alerts(measure, alertmanager, routing if armed else None, labels) as fired:
             judge_arrival(target, measure, evidence, fired)  # first: our own waiting must not count as its delay
@@ -76,12 +84,13 @@ def test_quiet(target: Target, measure: Measure, evidence: EvidenceKeeper) -> No
     """No alert fires, and that means something: the rules are evaluated, and all targets are up."""
     plan = target.settings("monitoring")
     with alerts.clients(target) as (prometheus, alertmanager):
-        seen = asked(measure, "Prometheus", lambda: alerts.settled(target, prometheus, values=False))
+        seen = asked(measure, "Prometheus", lambda: alerts.settled(target, prometheus))
         active = asked(measure, "Alertmanager", alertmanager.active)
     if seen:
         alerts.measure_targets(target, measure, seen)
         for subject in plan.alerts:
-            alerts.measure_evaluation(target, measure, seen, subject)
+            if alert_rules.measure_evaluation(target, measure, seen, subject) is not None:
+                alert_rules.measure_series(target, measure, seen, subject)
         evidence.json("alerts.json", [asdict(one) for one in seen.alerts])
     alerts.measure_firing(target, measure, seen, active or ())
     evidence.json("alertmanager-alerts.json", active)
@@ -96,10 +105,8 @@ def asked(measure: Measure, name: str, ask: Any) -> Any:
         return None
 
 
-def judge_rules(
-    target: Target, measure: Measure, evidence: EvidenceKeeper, seen: Seen
-) -> Mapping[str, Judged | None]:
-    """Targets and rules; returns the rule of each subject."""
+def judge_rules(target: Target, measure: Measure, evidence: EvidenceKeeper, seen: Seen) -> None:
+    """Targets and rules."""
     plan = target.settings("monitoring")
     evidence.json("targets.json", [asdict(one) for one in seen.targets])
     evidence.json("rules.json", [asdict(rule) for rule in seen.rules])
@@ -107,12 +114,10 @@ def judge_rules(
         "values.json", {subject: [asdict(one) for one in found] for subject, found in seen.values.items()}
     )
     alerts.measure_targets(target, measure, seen)
-    judged = {}
     for subject in plan.alerts:
-        judged[subject] = one = alerts.measure_evaluation(target, measure, seen, subject)
+        one = alert_rules.measure_evaluation(target, measure, seen, subject)
         if one is not None:
-            alerts.measure_meaning(target, measure, seen, subject, one)
-    return judged
+            alert_rules.measure_meaning(target, measure, seen, subject, one)
 
 
 def judge_movement(target: Target, measure: Measure, prometheus: Prometheus) -> None:
@@ -139,6 +144,12 @@ def movement(target: Target, prometheus: Prometheus) -> tuple[Sequence[int], dic
     """
     plan = target.settings("monitoring")
     before = {metric: counted(prometheus, plan, metric) for metric in plan.moves}
+    ends = time.monotonic() + plan.settle_s
+    if None in before.values():  # a counter with labels begins with the first request
+        target.http().sample(plan.traffic.path, 1, budget_s=SEND_S)
+        while None in before.values() and time.monotonic() < ends:
+            time.sleep(POLL_S)
+            before = {metric: counted(prometheus, plan, metric) for metric in plan.moves}
     statuses = target.http().sample(plan.traffic.path, plan.traffic.requests, budget_s=SEND_S).statuses
     ends = time.monotonic() + plan.settle_s
     while True:
@@ -163,24 +174,28 @@ def grew(before: float | None, now: float | None) -> float | str:
 def judge_link(target: Target, measure: Measure, seen: Seen) -> None:
     """Prometheus sends its alerts to the Alertmanager whose routes are judged."""
     plan = target.settings("monitoring")
-    known = plan.alertmanager_as or place(target.expand(plan.alertmanager))
+    known = (
+        target.expand(plan.alertmanager_as) if plan.alertmanager_as else placed(target.expand(plan.alertmanager))
+    )
     source = target.source("monitoring.alertmanager_as" if plan.alertmanager_as else "monitoring.alertmanager")
+    if "*" in known:  # addresses that come and go, of pods for instance
+        fitting = [one for one in seen.alertmanagers if fnmatchcase(one, known)]
+        name = f"Alertmanagers like {known} among {', '.join(seen.alertmanagers) or 'none'} that Prometheus tells"
+        measure(name, len(fitting), at_least(1, source))
+        return
     measure("Alertmanagers that Prometheus tells", seen.alertmanagers, contains_all([known], source))
 
 
-def alert_labels(
-    plan: Any, seen: Seen | None, judged: Mapping[str, Judged | None]
-) -> dict[str, list[dict[str, str]]]:
-    """The labels that each alert would have when it fires, by its name: one set for each series."""
-    found: dict[str, list[dict[str, str]]] = {}
+def placed(url: str) -> str:
+    """Host, port and path of an address."""
+    return place(url) + urlsplit(url).path.rstrip("/")
+
+
+def alert_labels(plan: Any, seen: Seen | None) -> Labels:
+    """With what each planned alert would come to Alertmanager."""
+    found: dict[str, list[dict[str, str] | None]] = {}
     for subject, wanted in plan.alerts.items():
-        one = judged.get(subject)
-        own = {**(one.rule.labels if one else wanted.labels), "alertname": wanted.name}
-        series = [sample.labels for sample in seen.values.get(subject, ())] if seen else []
-        external = seen.external if seen else {}
-        found[wanted.name] = [
-            {**external, **{k: v for k, v in labels.items() if k != "__name__"}, **own} for labels in series or [{}]
-        ]
+        found.setdefault(wanted.name, []).extend(sent_labels(plan, subject, seen))
     return found
 
 
@@ -196,7 +211,8 @@ def judge_routes(
     silences = asked(measure, "Alertmanager's list of silences", alertmanager.silences) or []
     active = asked(measure, "Alertmanager's list of alerts", alertmanager.active) or []
     shown = {}
-    for name, sets in ways.labels.items():
+    for name, all_sets in ways.labels.items():
+        sets = [each for each in all_sets if each is not None]
         try:
             reached = list(dict.fromkeys(one for each in sets for one in ways.routing.reached(each)))
             inhibited = sorted({one for each in sets for one in ways.routing.inhibitors(each, active)})
@@ -207,6 +223,7 @@ def judge_routes(
         told_by = {one.receiver: ways.routing.ways(one.receiver) for one in reached}
         shown[name] = told_by
         swallowed = [f"receiver {receiver} tells nobody" for receiver, how in told_by.items() if not how]
+        swallowed += ["dropped by Prometheus' alert_relabel_configs"] * (len(sets) < len(all_sets))
         swallowed += [
             f"receiver {one.receiver} is quiet at {', '.join(one.muted_by)}" for one in reached if one.muted_by
         ]
@@ -214,7 +231,7 @@ def judge_routes(
         swallowed += [f"inhibited by {one}" for one in inhibited]
         unplanned = [one for one in told_by if plan.receivers and one not in plan.receivers]
         swallowed += [f"goes to receiver {one}, which is not planned" for one in unplanned]
-        measure(f"{name} is swallowed", swallowed, empty(TOLD), n=len(sets))
+        measure(f"{name} is swallowed", swallowed, empty(TOLD), n=len(all_sets))
     evidence.json("routes.json", shown)
 
 
@@ -223,7 +240,7 @@ def own_alerts(
     measure: Measure,
     alertmanager: Alertmanager,
     routing: Routing | None,
-    labels: Mapping[str, list[dict[str, str]]],
+    labels: Labels,
 ) -> Iterator[dict[str, float]]:
     """Fire alerts under names of their own, one for each way that the planned ones take; end them at the end.
 
@@ -232,9 +249,9 @@ def own_alerts(
     """
     fired: dict[str, tuple[dict[str, str], float]] = {}
     for alike in ways(routing, labels) if routing else ():
-        # A name nobody has seen makes a group of its own, so that no interval between two messages delays it.
+        # What nobody has seen makes a group of its own, so that no interval between two messages delays it.
         name = f"{OWN}{secrets.token_hex(4)}"
-        own = {**alike, "alertname": name}
+        own = routing.apart({**alike, "alertname": name}, name) if routing else {}
         fired_at = time.monotonic()
         if asked(
             measure, f"Alertmanager takes an alert like {alike['alertname']}, and", fire(alertmanager, own, LASTS_S)
@@ -258,11 +275,11 @@ def fire(alertmanager: Alertmanager, labels: Mapping[str, str], lasts_s: float) 
     return done
 
 
-def ways(routing: Routing, labels: Mapping[str, list[dict[str, str]]]) -> list[dict[str, str]]:
+def ways(routing: Routing, labels: Labels) -> list[dict[str, str]]:
     """Labels of one alert for each set of receivers that tell somebody."""
     found: dict[tuple[str, ...], dict[str, str]] = {}
     for sets in labels.values():
-        for one in sets:
+        for one in filter(None, sets):
             with contextlib.suppress(RoutingError):  # measured where the routes are judged
                 reached = tuple(each.receiver for each in routing.reached(one))
                 if any(routing.ways(receiver) for receiver in reached):

@@ -32,7 +32,10 @@ def test_running(target: Target, measure: Measure, evidence: EvidenceKeeper) -> 
     evidence.json("processes.json", [asdict(one) for one in watched])
     count(target, measure, [seen for one in watched if (seen := one.looks[-1]) is not None])
     for one in watched:
-        judge(target, measure, one, now)
+        judge(target, measure, one)
+    for one in watched:
+        if any(seen is not None and seen.up for seen in one.looks):
+            judge_use(target, measure, one, now)
 
 
 def count(target: Target, measure: Measure, last: list[Seen]) -> None:
@@ -79,15 +82,22 @@ def ask(target: Target, command: list[str]) -> str:
     return done.output
 
 
-def judge(target: Target, measure: Measure, one: Watched, now: float) -> None:
-    """Holds one process against its bounds."""
+def judge(target: Target, measure: Measure, one: Watched) -> None:
+    """Holds against the plan whether one process runs, and goes on."""
     plan, looks = target.settings("process"), len(one.looks)
     where = target.source("process.manager")
     measure(f"{one.name}: states other than running", one.down, empty(where), n=looks)
     restarts = equals(0, target.source("process.window_s"))
     measure(f"{one.name}: restarts in {plan.window_s:g} s", one.restarts, restarts, n=looks)
-    if not any(seen is not None and seen.up for seen in one.looks):
-        return
+
+
+def judge_use(target: Target, measure: Measure, one: Watched, now: float) -> None:
+    """Holds against the plan what one process takes, and how old it is.
+
+    Raises:
+        ToolError: the plan does not say how much memory there is.
+    """
+    plan, looks = target.settings("process"), len(one.looks)
     memory, cpu = one.memory_bytes, one.cpu_percent
     share = None if memory is None else round(memory / room(target) * 100, 2)
     little = below(plan.max_memory_percent, target.source("process.max_memory_percent"))

@@ -6,6 +6,7 @@ import re
 import secrets
 
 import pytest
+from tests.infra.answers import reachable
 from tests.infra.channel import auth, opened
 
 from gonogo import EvidenceKeeper, Measure, Target, TargetError, at_least, at_most, empty, is_true, one_of
@@ -42,11 +43,20 @@ def test_live(target: Target, measure: Measure, evidence: EvidenceKeeper) -> Non
     found = {str(leak.kind): None for message in said for leak in find(message)}
     measure("secrets and traces in messages", list(found), empty(NO_LEAKS), n=len(said))
     measure(f"{socket.wrong_path} is refused", refused(target), is_true(target.source("websocket.wrong_path")))
+    opens(target, "opened again", None, measure)
+    for ip in reachable(target, measure):
+        if ip != target.addresses[0]:
+            opens(target, ip, ip, measure)
+
+
+def opens(target: Target, which: str, ip: str | None, measure: Measure) -> None:
+    """Open the channel once more, perhaps at another address, up to its first message."""
+    socket = target.settings("websocket")
     try:
-        with opened(target, socket.path) as again:
-            greeted(target, again, "opened again", measure)
+        with opened(target, socket.path, ip) as listener:
+            greeted(target, listener, which, measure)
     except TargetError as error:
-        measure("opened again", str(error), is_true(target.source("websocket.path")))
+        measure(which, str(error), is_true(target.source("websocket.path")))
 
 
 def greeted(target: Target, listener: Listener, which: str, measure: Measure) -> str:

@@ -15,7 +15,7 @@ HASHES = "CA/Browser Forum Baseline Requirements, 7.1.3.2"
 
 def judge(target: Target, measure: Measure, facts: TlsFacts, now: datetime) -> None:
     """Holds what one address serves against the bounds: path, name, order, time, keys and signatures."""
-    tls, ip = target.settings("tls"), facts.address
+    tls, ip = target.settings("tls"), facts.where
     measure(f"{ip} trusted path", facts.trusted or facts.trust_error, is_true("RFC 5280, section 6"))
     names = facts.name_matches or f"no, only for {', '.join(facts.names) or 'no name'}"
     measure(f"{ip} is for {target.host}", names, is_true("RFC 9525, section 6.3"))
@@ -23,6 +23,8 @@ def judge(target: Target, measure: Measure, facts: TlsFacts, now: datetime) -> N
     sent = len(facts.certificates)
     order = empty("RFC 5246, 7.4.2: each certificate signs the one before it")
     measure(f"{ip} order of the chain ({sent} certificates{note})", facts.order_errors, order, n=sent)
+    whole = empty("RFC 5246, 7.4.2: all but the root are sent, since clients know roots alone")
+    measure(f"{ip} certificates of the path not sent", facts.unsent, whole, n=len(facts.path))
     _judge_time(target, measure, facts, now)
     strong = at_least(tls.min_rsa_bits, target.source("tls.min_rsa_bits"))
     for one in facts.certificates:
@@ -45,7 +47,7 @@ def _judge_time(target: Target, measure: Measure, facts: TlsFacts, now: datetime
     when = f" after the launch on {from_:%Y-%m-%d %H:%M} UTC" if from_ > now else ""
     lasts = at_least(target.settings("tls").min_days, target.source("tls.min_days"))
     for one in dict.fromkeys((*facts.certificates, *facts.path)):
-        where = f"{facts.address} {one.subject}"
+        where = f"{facts.where} {one.subject}"
         begun = one.not_before <= now or f"begins on {one.not_before:%Y-%m-%d %H:%M} UTC"
         measure(f"{where} has begun", begun, is_true("RFC 5280, 4.1.2.5"))
         left = math.floor(one.days_left(from_) * 100) / 100  # never rounded up to the bound

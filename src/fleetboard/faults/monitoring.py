@@ -11,7 +11,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("alert-missing", _BOTH, "Prometheus has no rule FleetCpu"),
     Fault("alert-wrong-threshold", _ALERTS, "FleetErrorRate warns at 1 % of errors instead of 0.1 %"),
     Fault("alert-too-late", _ALERTS, "FleetSlow waits an hour before it warns"),
-    Fault("alert-overlooks-instance", _ALERTS, "FleetPoolFull looks at one of two instances alone"),
+    Fault("alert-overlooks-instance", _BOTH, "FleetPoolFull looks at one of two instances alone"),
     Fault("alert-never-evaluated", _BOTH, "FleetMemory is evaluated once an hour, and has not been yet"),
     Fault("alert-firing", _BOTH, "an alert is firing: FleetDiskFull"),
     Fault("scrape-target-down", _BOTH, "Prometheus asks for one instance's metrics where nobody answers"),

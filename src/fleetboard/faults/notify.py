@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleetboard.faults.fault import Fault
 
+_POINTED_TO = ("docs.links", "announce.drafts", "announce.go-live")
 _CHAT = ("announce.preparation", "announce.go-live", "announce.rollback")
 
 FAULTS: tuple[Fault, ...] = (
@@ -14,13 +15,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("message-doubled", _CHAT, "the chat shows every message twice"),
     Fault(
         "doc-link-404",
-        ("docs.links", "announce.drafts", "announce.go-live"),
+        _POINTED_TO,
         "the user guide, to which the announcement points, is not there",
     ),
     Fault(
         "doc-link-not-found-200",
-        ("docs.links", "announce.drafts", "announce.go-live"),
+        _POINTED_TO,
         "in place of the user guide there is a page that says 'not found', with HTTP 200",
     ),
-    Fault("doc-anchor-missing", ("docs.links",), "the support page has lost the section that links point to"),
+    Fault("doc-anchor-missing", _POINTED_TO, "the support page has lost the section that links point to"),
 )

@@ -15,12 +15,21 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from gonogo.alertrouting import Matcher, Reached, Routing, RoutingError
+from gonogo.alertrouting import Matcher, Reached, Routing, RoutingError, relabelled
 from gonogo.errors import TargetError
 from gonogo.jsonapi import JsonService
 from gonogo.transport import ConnectTo
 
-__all__ = ["Alertmanager", "Arrival", "Reached", "Routing", "RoutingError", "Silence", "await_arrival"]
+__all__ = [
+    "Alertmanager",
+    "Arrival",
+    "Reached",
+    "Routing",
+    "RoutingError",
+    "Silence",
+    "await_arrival",
+    "relabelled",
+]
 
 _POLL_S = 0.1
 
@@ -82,7 +91,7 @@ class Alertmanager:
         status = self._ask("/api/v2/status")
         try:
             config = yaml.safe_load(status["config"]["original"])
-        except (LookupError, TypeError, AttributeError, yaml.YAMLError):
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError, yaml.YAMLError):
             config = None
         if not isinstance(config, dict):
             raise self._strange("/api/v2/status", status)
@@ -93,7 +102,7 @@ class Alertmanager:
         found = self._ask("/api/v2/silences")
         try:
             return [_silence(one) for one in found if one["status"]["state"] != "expired"]
-        except (LookupError, TypeError):
+        except (LookupError, TypeError, AttributeError):
             raise self._strange("/api/v2/silences", found) from None
 
     def active(self) -> list[dict[str, str]]:

@@ -1,6 +1,7 @@
 """What an audit of dependencies has found, read from the JSON of pip-audit or npm.
 
-Warnings stand around the JSON, because both streams of a program are heard as one; they are skipped.
+Warnings stand around the JSON, because both streams of a program are heard as one; they are skipped. A command may
+audit several parts, one after the other: all that it printed counts.
 """
 
 from __future__ import annotations
@@ -62,29 +63,36 @@ def read(text: str, kind: str) -> AuditFacts:
         ToolError: there is no such JSON in it, or the audit says that it could not be done.
     """
     wanted, reader = {"pip-audit": (_is_pip, _pip), "npm": (_is_npm, _npm)}[kind]
-    documents = list(_documents(text))
-    found = next((one for one in documents if wanted(one)), None)
-    if found is None:
+    found = [one for one in _documents(text) if wanted(one)]
+    if not found:
         said = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "nothing")
         raise ToolError(f"the audit printed no JSON of {kind}, so nothing is known; it said at last: {said[:200]}")
     try:
-        return reader(found)
+        parts = [reader(one) for one in found]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ToolError(f"the audit's JSON is not as {kind} writes it: {type(error).__name__} {error}") from None
+    return AuditFacts(
+        sum(part.packages for part in parts),
+        tuple(dict.fromkeys(finding for part in parts for finding in part.findings)),
+        tuple(dict.fromkeys(left_out for part in parts for left_out in part.not_audited)),
+    )
 
 
 def _documents(text: str) -> Iterator[Any]:
-    """Every JSON document that begins a line, the outermost ones only."""
+    """Every JSON document that begins a line or follows another one, the outermost ones only."""
     decoder = json.JSONDecoder()
     end = 0
     for start in _START.finditer(text):
         if start.end() - 1 < end:
             continue
-        try:
-            found, end = decoder.raw_decode(text, start.end() - 1)
-        except (ValueError, RecursionError):
-            continue
-        yield found
+        at = start.end() - 1
+        while text[at : at + 1] in {"{", "["}:
+            try:
+                found, end = decoder.raw_decode(text, at)
+            except (ValueError, RecursionError):
+                break
+            yield found
+            at = end
 
 
 def _is_pip(found: Any) -> bool:

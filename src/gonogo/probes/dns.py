@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import dns.exception
 import dns.flags
+import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.resolver
@@ -131,7 +132,8 @@ def as_said(kind: str, value: str, key: str) -> str:
     if kind == "TXT":
         return value
     try:
-        return value_of(dns.rdata.from_text(dns.rdataclass.IN, kind, value))
+        codec = dns.name.IDNA_2008_Practical
+        return value_of(dns.rdata.from_text(dns.rdataclass.IN, kind, value, idna_codec=codec))
     except dns.exception.DNSException as error:
         raise ToolError(f"launch.toml: {key}: {value!r} is no {kind} record ({error}); correct it") from None
 

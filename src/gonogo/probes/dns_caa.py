@@ -62,10 +62,14 @@ def caa(asker: Asker, server: Server, zone: str, name: str) -> CaaFacts:
             return CaaFacts(server, name, problem=f"{server} answers {reply.rcode} for {at} CAA")
         records = [record for rrset in reply.records("answer", "CAA") for record in rrset]
         if records:
-            read = tuple((int(one.flags), one.tag.decode().lower(), one.value.decode()) for one in records)
+            read = tuple((int(one.flags), _text(one.tag).lower(), _text(one.value)) for one in records)
             return CaaFacts(server, name, at, read)
         aliases = found_in(reply, at).aliases
         if zone and aliases and not f".{aliases[-1]}".endswith(f".{zone}"):
             break  # the records are those of a name that this server can't know; resolvers tell them
         at = above(at)
     return CaaFacts(server, name)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

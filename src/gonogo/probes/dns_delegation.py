@@ -82,7 +82,6 @@ def _view(asker: Asker, server: Server, zone: str) -> ServerView:
     try:
         soa = asker.ask(server, zone, "SOA")
         names = asker.ask(server, zone, "NS")
-        foreign = asker.ask(server, FOREIGN, "A", recurse=True)
     except TargetError as error:
         return ServerView(server, problem=str(error))
     serials = [record.serial for rrset in soa.records("answer", "SOA") for record in rrset]
@@ -91,9 +90,19 @@ def _view(asker: Asker, server: Server, zone: str) -> ServerView:
         name_servers=_names(names, "answer", zone),
         serial=serials[0] if serials else None,
         authoritative=soa.authoritative and bool(serials),
-        recursive=foreign.recursion_offered and foreign.rcode != "REFUSED",
+        recursive=_resolves(asker, server),
         problem="" if serials else f"{server} answers {soa.rcode} and no SOA record of {zone}",
     )
+
+
+def _resolves(asker: Asker, server: Server) -> bool:
+    """Whether a server looks for a foreign name; many drop such a question instead of refusing it."""
+    try:
+        foreign = asker.ask(server, FOREIGN, "A", recurse=True, owed=False)
+    except TargetError:
+        return False
+    told = foreign.rcode == "NOERROR" and bool(foreign.message.answer) and not foreign.authoritative
+    return told or (foreign.recursion_offered and foreign.rcode != "REFUSED")
 
 
 def _parent_view(asker: Asker, server: Server, zone: str) -> ParentView:

@@ -113,7 +113,7 @@ def chain(asker: Asker, resolvers: Sequence[Server], anchors: Sequence[Anchor], 
         keys, problem = _trusted_keys(_ask_one(asker, servers, upper, "DNSKEY"), upper, digests, ends)
         if not problem:
             reply = _ask_one(asker, servers, lower, "DS")
-            digests = tuple(record for rrset in reply.records("answer", "DS") for record in rrset)
+            digests = tuple(record for rrset in _of(reply, "DS", lower) for record in rrset)
             problem = _check(reply, "DS", lower, keys, ends) if digests else f"{upper} has no DS record of {lower}"
         if problem:
             return Chain(tuple(path), problem=problem, expires=min(ends, default=None))
@@ -179,7 +179,7 @@ def _records(reply: Reply, name: str, kind: str, keys: Keys) -> list[tuple[str, 
 
 def _trusted_keys(reply: Reply, zone: str, digests: Sequence[DS], ends: list[datetime]) -> tuple[Keys, str]:
     """The zone's keys, if one whose digest is trusted signs all of them; else the reason why not."""
-    found = reply.records("answer", "DNSKEY")
+    found = _of(reply, "DNSKEY", zone)
     if not found:
         return {}, f"{reply.server} answers {reply.rcode} and no key of {zone}"
     owner, known = found[0].name, []
@@ -200,7 +200,7 @@ def _trusted_keys(reply: Reply, zone: str, digests: Sequence[DS], ends: list[dat
 
 def _check(reply: Reply, kind: str, name: str, keys: Keys, ends: list[datetime]) -> str:
     """Why no signature of a record set holds; empty if one does, whose end is then added to ``ends``."""
-    rrset = next(one for one in reply.records("answer", kind) if plain(one.name) == name)
+    rrset = _of(reply, kind, name)[0]
     covering = [
         signature
         for one in reply.records("answer", "RRSIG")
@@ -223,6 +223,11 @@ def _check(reply: Reply, kind: str, name: str, keys: Keys, ends: list[datetime])
         ends.append(max(good))
         return ""
     return f"{name} {kind} at {reply.server}: {'; '.join(reasons) or 'not signed'}"
+
+
+def _of(reply: Reply, kind: str, name: str) -> list[dns.rrset.RRset]:
+    """Answered record sets of a name: what an answer says of others is worth nothing."""
+    return [one for one in reply.records("answer", kind) if plain(one.name) == name]
 
 
 def _ask_one(asker: Asker, zone: ZoneServers, name: str, kind: str) -> Reply:

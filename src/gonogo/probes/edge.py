@@ -5,6 +5,7 @@ No cookie is kept and no redirect followed by itself, so that each answer stands
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 import httpx
@@ -24,7 +25,12 @@ MAX_HOPS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 _TRIES = 2
 """A connection that breaks is tried once more; what was answered is never asked for again."""
+_NO_ANSWER = "disconnected without sending a response"
 _BROKEN = (httpcore.NetworkError, httpcore.RemoteProtocolError, httpx.NetworkError, httpx.RemoteProtocolError)
+
+
+class CutError(TargetError):
+    """The request was taken, and the connection closed without a word, twice for a GET."""
 
 
 @dataclass(frozen=True)
@@ -107,20 +113,26 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     try:
         split = urlsplit(url)
-        port = split.port or {"http": 80, "https": 443}.get(split.scheme, 0)
-        return split.scheme, (split.hostname or "").rstrip("."), port
+        port = {"http": 80, "https": 443}.get(split.scheme, 0) if split.port is None else split.port
+        host = (split.hostname or "").rstrip(".")
+        return split.scheme, host if host.isascii() else host.encode("idna").decode(), port
     except ValueError:
         return "", "", 0
 
 
 def canonical(url: str) -> str:
-    """An address in the form in which it can be compared: host in lower case, no default port, no fragment."""
+    """An address in a form that can be compared: encoded, host in lower case, no default port, no fragment."""
     scheme, host, port = origin(url)
     if not host:
         return url
     name = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(scheme)
-    return f"{scheme}://{name}" + ("" if port == default else f":{port}") + path_of(url)
+    return f"{scheme}://{name}" + ("" if port == default else f":{port}") + _encoded(path_of(url))
+
+
+def _encoded(path: str) -> str:
+    # What is encoded already stays so: the sign of a percentage is safe here.
+    return re.sub("%[0-9a-fA-F]{2}", lambda code: code[0].upper(), quote(path, safe="%/?:@!$&'()*+,;=-._~[]"))
 
 
 def path_of(url: str) -> str:
@@ -185,6 +197,7 @@ class Edge:
             max_bytes: how much of the decoded body is read.
 
         Raises:
+            CutError: no answer came before the connection was closed.
             TargetError: refused, not verified, too slow, or not HTTP; the sentence names the address.
         """
         what = f"{method} {url} at {self.address}"
@@ -210,7 +223,8 @@ class Edge:
             httpcore.UnsupportedProtocol,
             OSError,
         ) as error:
-            raise TargetError(f"{what} {_failure(error)}") from None
+            kind = CutError if _NO_ANSWER in str(error) else TargetError
+            raise kind(f"{what} {_failure(error)}") from None
         finally:
             self._deadline.at = float("inf")
         raise AssertionError("unreachable: every attempt returns or raises")

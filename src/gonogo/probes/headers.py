@@ -15,6 +15,10 @@ _TELLTALES = (
     "x-generator",
     "x-runtime-version",
 )
+_NAMES_WITH_NUMBERS = ("awselb/2.0",)
+"""What every load balancer of its kind calls itself, whatever its version."""
+_ANYBODY = re.compile(r"https?:|(?:https?://)?\*(?::(?:\*|443|80))?/?")
+"""A source that any site meets."""
 _PRODUCT = re.compile(
     r"\b(?:nginx|openresty|apache(?:-coyote)?|tomcat|jetty|microsoft-iis|lighttpd|haproxy|varnish|php|werkzeug|"
     r"gunicorn|uvicorn|phusion passenger)[/ ]v?\d+(?:\.\d+)*",
@@ -50,16 +54,18 @@ def frames_restricted(policies: Sequence[str], options: Sequence[str]) -> bool:
         options: values of X-Frame-Options, of which browsers know ``DENY`` and ``SAMEORIGIN``.
     """
     ancestors = [
-        words[1:]
-        for policy in policies
-        for one in policy.split(",")
-        for words in [directive.lower().split() for directive in one.split(";")]
-        if words and words[0] == "frame-ancestors"
+        sources for policy in policies for one in policy.split(",") if (sources := _ancestors(one)) is not None
     ]
     if ancestors:
-        return any(not {"*", "http:", "https:"}.intersection(sources) for sources in ancestors)
+        return any(not any(_ANYBODY.fullmatch(source) for source in sources) for sources in ancestors)
     known = {value.strip().lower() for option in options for value in option.split(",")}
     return bool(known) and known <= {"deny", "sameorigin"}
+
+
+def _ancestors(policy: str) -> list[str] | None:
+    """Sources of a policy's ``frame-ancestors``, of several the first (CSP Level 3, section 2.2.1)."""
+    directives = [words for directive in policy.lower().split(";") if (words := directive.split())]
+    return next((words[1:] for words in directives if words[0] == "frame-ancestors"), None)
 
 
 def versions_told(headers: Sequence[tuple[str, str]], body: str = "") -> list[str]:
@@ -70,6 +76,10 @@ def versions_told(headers: Sequence[tuple[str, str]], body: str = "") -> list[st
     >>> versions_told([("server", "nginx/1.18.0"), ("x-powered-by", "Express")])
     ['server: nginx/1.18.0']
     """
-    told = [f"{name}: {value}" for name, value in headers if name in _TELLTALES and _VERSION.search(value)]
+    told = [
+        f"{name}: {value}"
+        for name, value in headers
+        if name in _TELLTALES and _VERSION.search(value) and value.strip().lower() not in _NAMES_WITH_NUMBERS
+    ]
     page = _PRODUCT.search(body)
     return [*told, f"error page: {page[0]}"] if page else told

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -68,8 +68,11 @@ class HttpFacts:
         """The body as UTF-8; what can't be decoded is replaced."""
         return self.body.decode("utf-8", "replace")
 
-    def json(self) -> Any:
+    def json(self, hide: Callable[[str], str] = str) -> Any:
         """The body read as JSON.
+
+        Args:
+            hide: takes out of the body what the message of the error must not repeat.
 
         Raises:
             TargetError: the body is not JSON.
@@ -77,7 +80,7 @@ class HttpFacts:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
-            start = self.text[:60].replace("\n", " ")
+            start = hide(self.text)[:60].replace("\n", " ")
             raise TargetError(
                 f"{self.url} answered {self.status} with a body that is not JSON; it starts with {start!r}"
             ) from None
@@ -287,6 +290,8 @@ class HttpProbe:
         Raises:
             TargetError: too many redirects, or one that leaves the encrypted connection or the host.
         """
+        if following.url.scheme not in {"http", "https"}:
+            raise TargetError(f"GET {first} was redirected to {following.url}, which is no address of the web")
         if following.url.host != httpx.URL(first).host:
             # Whatever that host says, it says nothing of the one that was asked.
             raise TargetError(f"GET {first} was redirected to another host: {following.url}")

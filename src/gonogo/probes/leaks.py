@@ -9,14 +9,14 @@ import re
 from dataclasses import dataclass
 
 _HIDDEN = "[removed]"
-_MOST_CHARACTERS = 2_000_000
-"""What lies beyond is not read; answers of an API are shorter."""
+_MOST_CHARACTERS = 20_000_000
+"""What lies beyond is not read; clients refuse a body long before."""
 
 _QUOTED = r"""(?:"[^"\n]{1,500}"|'[^'\n]{1,500}')"""
 _BARE = r"""[^\s,;&"'<>(){}\[\]]{3,500}"""
 _NAMES = (
     r"(?:password|passwd|pwd|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|api[_-]?key|private[_-]?key"
-    r"|auth[_-]?token)"
+    r"|auth[_-]?token|(?:jwt|session|cookie|app|webhook)[_-]?secret|(?:db|smtp|mail|redis|mysql|pg)[_-]?pass)"
 )
 
 _TRACES: tuple[tuple[str, tuple[str, ...], str], ...] = (

@@ -11,6 +11,7 @@ import json
 import lzma
 import re
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +28,6 @@ KEPT = 200
 _LINE_BYTES = 65_536
 """What is looked at of one line."""
 _KEPT_CHARACTERS = 400
-_CHECK_EVERY = 4096
-"""Lines between two looks at the clock."""
 _ODD_S = 900.0
 """No two zones lie closer together, but for a few of a quarter of an hour."""
 _JOURNAL_ERROR = 3
@@ -92,7 +91,7 @@ class _Reader:
     def take(self, text: str, at: float | None = None, *, error: bool = False) -> None:
         """Judge one line; ``at`` and ``error`` are what is known of it beside its text."""
         self._number += 1
-        if self._number % _CHECK_EVERY == 0 and time.monotonic() > self._rules.ends:
+        if time.monotonic() > self._rules.ends:
             raise ToolError(f"{self._where} could not be read in time; lower logs.max_mb, or raise logs.timeout_s")
         line = _COLOURS.sub("", text)
         self._tell_time(line, at)
@@ -127,7 +126,7 @@ class _Reader:
         self._facts.errors += 1
         if len(self._facts.kept) < KEPT:
             # Redacted before it is cut: half a secret may look like none.
-            shown = redacted(line.strip()[: 4 * _KEPT_CHARACTERS])[:_KEPT_CHARACTERS]
+            shown = redacted(line.strip())[:_KEPT_CHARACTERS]
             self._facts.kept.append(f"{self._where}:{self._number}: {shown}")
 
 
@@ -137,12 +136,20 @@ def read_files(files: Sequence[Path], rules: Rules) -> list[LogFacts]:
     Raises:
         ToolError: one can't be read, or not in time.
     """
+    bases = {file: file.with_name(_ROTATED.sub("", file.name) or file.name) for file in files if _is_file(file)}
+    names = Counter(base.name for base in set(bases.values()))
     logs: dict[Path, LogFacts] = {}
-    for file in sorted(files):
-        if file.is_file():
-            base = file.with_name(_ROTATED.sub("", file.name) or file.name)
-            _read_file(file, logs.setdefault(base, LogFacts(base.name)), rules)
+    for file, base in sorted(bases.items()):
+        name = base.name if names[base.name] == 1 else str(base)
+        _read_file(file, logs.setdefault(base, LogFacts(name)), rules)
     return [logs[base] for base in sorted(logs)]
+
+
+def _is_file(file: Path) -> bool:
+    try:
+        return file.is_file()
+    except OSError as error:
+        raise ToolError(f"the log {file} can't be read ({error.strerror}); let us read it") from None
 
 
 def _read_file(file: Path, facts: LogFacts, rules: Rules) -> None:
@@ -165,7 +172,7 @@ def _read_file(file: Path, facts: LogFacts, rules: Rules) -> None:
                 _take_all(stream, reader, facts, file.name)
     except FileNotFoundError:
         return  # rotated away just now; its lines are in the next file
-    except (OSError, EOFError, lzma.LZMAError) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise ToolError(f"the log {file} can't be read ({why}); let us read it, or name another log") from None
     if skipped and not (reader.first is not None and reader.first < rules.since):
@@ -192,10 +199,10 @@ def _doubt(reader: _Reader, written: float, name: str, facts: LogFacts, rules: R
             f"{name}: its newest line is {abs(behind):.0f} s {side} the file; "
             "say the zone of its times with logs.zone"
         )
-    elif reader.newest < rules.since and reader.trailing:
+    elif reader.newest < rules.since and (reader.trailing or behind > _ODD_S):
         facts.problems.append(
-            f"{name}: it was written {behind:.0f} s after the last time that stands in it, so its last "
-            f"{reader.trailing} lines may be new; log each line with its time"
+            f"{name}: it was written {behind:.0f} s after the newest time that stands in it, so that lines of it "
+            "may be new; log each line with the time of writing it"
         )
 
 
@@ -232,7 +239,7 @@ def _take_entry(reader: _Reader, line: str, name: str) -> None:
         at = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
         severity = int(entry.get("PRIORITY") or 6)
         message = entry.get("MESSAGE")
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise TargetError(f"journalctl printed for {name}: {redacted(line[:200])!r}, which is no entry") from None
     if isinstance(message, list):  # how bytes that are no text are written
         message = bytes(b for b in message if isinstance(b, int) and 0 <= b < 256).decode(

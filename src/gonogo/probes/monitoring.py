@@ -6,21 +6,30 @@ API: https://prometheus.io/docs/prometheus/latest/querying/api/ ; nothing is wri
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml  # type: ignore[import-untyped]
 
-from gonogo.alertmeaning import Meaning, meanings
-from gonogo.errors import TargetError
+from gonogo.alertmeaning import Meaning, meanings, query_for, reads, selector
+from gonogo.alertrouting import relabelled
+from gonogo.errors import TargetError, ToolError
 from gonogo.jsonapi import JsonService, place
 from gonogo.promql import PromqlError, seconds
 from gonogo.transport import ConnectTo
 
-__all__ = ["AlertFacts", "Meaning", "Prometheus", "RuleFacts", "Sample", "ScrapeFacts", "place"]
+__all__ = ["AlertFacts", "Meaning", "Prometheus", "RuleFacts", "Sample", "ScrapeFacts", "Sending", "SeriesKinds"]
+__all__ += ["place", "query_for", "reads", "selector"]
+
+_LARGEST = 100_000_000
+"""Thousands of targets, each with everything that discovery told of it, come in one answer."""
+_PARTS = {"histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum"), "counter": ("", "_total")}
+"""Endings of the series that only grow; some formats declare a counter without its ending."""
+_CONFIG = "/api/v1/status/config"
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,31 @@ class Sample:
     value: float
 
 
+@dataclass(frozen=True)
+class Sending:
+    """What is done to an alert's labels before it is sent."""
+
+    external: Mapping[str, str]
+    """Added where they are not there already."""
+    relabel: Sequence[Mapping[str, Any]]
+    """Steps of ``alert_relabel_configs``."""
+
+
+@dataclass(frozen=True)
+class SeriesKinds:
+    """What the processes declare of their series, by name."""
+
+    kinds: Mapping[str, frozenset[str]]
+
+    def grows(self, name: str) -> bool:
+        """Whether it only grows; what nobody declared is taken at its name."""
+        return "counter" in self.kinds.get(name, {"counter"} if name.endswith("_total") else ())
+
+    def gauge(self, name: str) -> bool:
+        """Whether it goes up and down."""
+        return self.kinds.get(name) == frozenset({"gauge"})
+
+
 class Prometheus:
     """A client for one server."""
 
@@ -93,7 +127,9 @@ class Prometheus:
         Raises:
             ToolError: ``ca_file`` can't be used.
         """
-        self.service = JsonService(url, ca_file=ca_file, connect_to=connect_to, token=token, timeout_s=timeout_s)
+        self.service = JsonService(
+            url, ca_file=ca_file, connect_to=connect_to, token=token, timeout_s=timeout_s, max_bytes=_LARGEST
+        )
 
     def close(self) -> None:
         """Close all connections."""
@@ -132,40 +168,43 @@ class Prometheus:
         data = self._ask("/api/v1/alerts")
         try:
             return [_alert(one) for one in data["alerts"]]
-        except (LookupError, TypeError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise self._strange("/api/v1/alerts", data) from None
 
     def alertmanagers(self) -> list[str]:
-        """Host and port of each Alertmanager that alerts are sent to now."""
+        """Each Alertmanager that alerts are sent to now: host and port, and the path below which its API is."""
         data = self._ask("/api/v1/alertmanagers")
         try:
-            return [place(str(one["url"])) for one in data["activeAlertmanagers"]]
-        except (LookupError, TypeError):
+            urls = [str(one["url"]) for one in data["activeAlertmanagers"]]
+            return [place(url) + re.sub(r"/api/v\d+/alerts$", "", urlsplit(url).path) for url in urls]
+        except (LookupError, TypeError, ToolError):
             raise self._strange("/api/v1/alertmanagers", data) from None
 
-    def external_labels(self) -> dict[str, str]:
-        """Labels that are added to every alert that is sent."""
-        data = self._ask("/api/v1/status/config")
+    def sending(self) -> Sending:
+        """What it does to the labels of each alert that is sent."""
+        data = self._ask(_CONFIG)
         try:
             config = yaml.safe_load(data["yaml"]) or {}
-            return {str(k): str(v) for k, v in (config.get("global", {}).get("external_labels") or {}).items()}
-        except (LookupError, TypeError, AttributeError, yaml.YAMLError):
-            raise self._strange("/api/v1/status/config", data) from None
+            external = (config.get("global") or {}).get("external_labels") or {}
+            alerting = config.get("alerting") or {}
+            told = alerting.get("alertmanagers") or []
+            steps = [*(alerting.get("alert_relabel_configs") or ())]
+            if len(told) == 1:  # of several, one that gets the alert is enough
+                steps += told[0].get("alert_relabel_configs") or ()
+            relabelled({}, steps)  # so that what can't be read is told here
+            return Sending({str(k): str(v) for k, v in external.items()}, steps)
+        except (LookupError, TypeError, AttributeError, ValueError, RecursionError, yaml.YAMLError):
+            raise self._strange(_CONFIG, data) from None
 
-    def counters(self) -> set[str]:
-        """Names of the series that only grow, as their processes declare them."""
+    def kinds(self) -> SeriesKinds:
+        """What each series is, as its processes declare it."""
         data = self._ask("/api/v1/metadata")
         try:
-            kinds = {name: {one["type"] for one in told} for name, told in data.items()}
+            kinds = {name: frozenset(str(one["type"]) for one in told) for name, told in data.items()}
         except (LookupError, TypeError, AttributeError):
             raise self._strange("/api/v1/metadata", data) from None
-        parts = [
-            name + end
-            for name, kind in kinds.items()
-            if "histogram" in kind
-            for end in ("_bucket", "_count", "_sum")
-        ]
-        return {name for name, kind in kinds.items() if "counter" in kind} | set(parts)
+        growing = [name + end for name, own in kinds.items() for kind in own for end in _PARTS.get(kind, ())]
+        return SeriesKinds({**kinds, **dict.fromkeys(growing, frozenset({"counter"}))})
 
     def query(self, expression: str) -> list[Sample]:
         """Present values of an expression; a single number comes without labels."""
@@ -173,8 +212,11 @@ class Prometheus:
         try:
             if data["resultType"] == "scalar":
                 return [Sample({}, float(data["result"][1]))]
-            return [Sample(dict(one["metric"]), float(one["value"][1])) for one in data["result"]]
-        except (LookupError, TypeError, ValueError):
+            return [
+                Sample({str(k): str(v) for k, v in one["metric"].items()}, float(one["value"][1]))
+                for one in data["result"]
+            ]
+        except (LookupError, TypeError, ValueError, AttributeError):
             raise self._strange("/api/v1/query", data) from None
 
     def _ask(self, path: str, params: Mapping[str, str] | None = None) -> Any:

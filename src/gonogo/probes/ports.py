@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from gonogo.errors import ToolError
 
+_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _AT_ONCE = 200
 """Connections that are tried together; each takes a file descriptor."""
 
@@ -47,6 +48,18 @@ def try_ports(address: str, ports: Sequence[int], timeout_s: float = 3.0) -> tup
     for start in range(0, len(distinct), _AT_ONCE):
         told |= _batch(address, distinct[start : start + _AT_ONCE], timeout_s)
     return tuple(PortFacts(address, port, told[port] == "accepted", told[port]) for port in distinct)
+
+
+def has_way(address: str) -> bool:
+    """Whether this machine knows a way to an IPv6 address; nothing is sent. Others are taken as known."""
+    if ":" not in address:
+        return True
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.connect((address, 9))
+    except OSError as error:
+        return error.errno not in _NO_WAY
+    return True
 
 
 def _batch(address: str, ports: Sequence[int], timeout_s: float) -> dict[int, str]:

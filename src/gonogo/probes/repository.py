@@ -22,8 +22,18 @@ ATTEMPTS = 2
 """How often a remote is asked that could not be reached."""
 FULL_CLONE = "fetch the whole history with its tags (git fetch --unshallow --tags; in CI, fetch-depth: 0)"
 
-_ELSEWHERE = re.compile(r"GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|NAMESPACE|PREFIX|OBJECT_DIRECTORY|CEILING_.*)")
-_SETTINGS = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_PAGER": "cat", "LC_ALL": "C"}
+_ELSEWHERE = re.compile(
+    r"GIT_(DIR|WORK_TREE|INDEX_FILE|COMMON_DIR|NAMESPACE|PREFIX|OBJECT_DIRECTORY|CEILING_.*|TRACE.*|.*_PATHSPECS)"
+)
+_SETTINGS = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_PAGER": "cat",
+    "LC_ALL": "C",
+}
+_UNSEEN = re.compile(r"[a-zS] ")
+"""How git lists a file that is marked as assume-unchanged or skip-worktree."""
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
@@ -129,17 +139,16 @@ def look(
     branches = git.branches(branch)
     tips = list(dict.fromkeys(branches.values()))
     range_ = [*tips, f"^{tagged.hash}"] if tagged else []
-    since = f"--since={int(frozen_at.timestamp()) + 1}" if frozen_at else ""
     known = [head.hash, *([tagged.hash] if tagged else []), *tips]
     return RepositoryFacts(
         head=head,
         tag=tagged,
         annotated=tagged is not None and git.ask("cat-file", "-t", f"refs/tags/{tag}").strip() == "tag",
-        changed=git.changed(),
+        changed=(*git.changed(), *git.hidden()),
         submodules=git.submodules(),
         branches=branches,
         after_tag=git.commits(*range_) if tips and range_ else (),
-        after_freeze=git.commits(since, *known) if since else (),
+        after_freeze=git.younger(frozen_at, known) if frozen_at else (),
         shallow=git.shallow,
         remote=git.remote(remote, tag, branch) if remote else None,
         asked=tuple(git.asked),
@@ -158,7 +167,14 @@ class _Git:
         self._folder = folder
         self._timeout_s = timeout_s
         self.asked: list[str] = []
-        self.shallow = self.ask("rev-parse", "--is-shallow-repository").strip() == "true"
+        shallow, prefix, *_ = [*self.ask("rev-parse", "--is-shallow-repository", "--show-prefix").splitlines(), ""]
+        self.shallow = shallow == "true"
+        tracked = self.ask("ls-files", "--stage", "--", ".").splitlines() if prefix else []
+        if prefix and all(line.endswith("\t./") for line in tracked):
+            raise ToolError(
+                f"launch.toml: change.repository: {folder} holds no file of the repository around it, as a "
+                "submodule or a clone that is not there yet; check it out, or name the right folder"
+            )
 
     def run(self, *arguments: str) -> CommandFacts:
         """Put one question; a bad status is a fact."""
@@ -211,6 +227,27 @@ class _Git:
         shown = ("--untracked-files=all", "--ignore-submodules=none", "--no-renames")
         text = self.ask("status", "--porcelain=v1", *shown)
         return tuple(line for line in text.splitlines() if len(line) > 3 and line[2] == " ")
+
+    def hidden(self) -> tuple[str, ...]:
+        """Files that git was told to take for unchanged, and that are not."""
+        marked = [line for line in self.ask("ls-files", "-v", "-z", ":(top)").split("\0") if _UNSEEN.match(line)]
+        self.asked[-1] = f"{self.asked[-1].partition(chr(10))[0]}\n{len(marked)} marked files\n"  # else all files
+        return tuple(f"h  {line[2:]}" for line in marked if self._is_other(line[2:], gone=line[0] != "S"))
+
+    def _is_other(self, name: str, *, gone: bool) -> bool:
+        """Whether a file is not what is staged; ``gone`` is the answer for one that is not there."""
+        path = self._folder / name
+        if path.is_symlink() or path.is_dir():
+            return False
+        if not path.exists():
+            return gone
+        return self.ask("hash-object", "--", name) != self.ask("rev-parse", "--verify", f":./{name}")
+
+    def younger(self, moment: datetime, known: list[str]) -> tuple[Commit, ...]:
+        """Commits after a moment, also those below an older one, as a rebase or a wrong clock leaves them."""
+        second = int(moment.timestamp()) + 1
+        supported = self.run("log", "--max-count=0", f"--since-as-filter={second}", known[0], "--").status == 0
+        return self.commits(f"--since{'-as-filter' * supported}={second}", *known)  # git learned it with 2.37
 
     def submodules(self) -> tuple[str, ...] | None:
         """Submodules at another commit than HEAD's, or in conflict."""

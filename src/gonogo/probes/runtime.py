@@ -5,12 +5,17 @@ PM2's list holds each application's environment, secrets included: of what it pr
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import math
 import re
+import stat
+import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +32,7 @@ UNIT_PROPERTIES = (
 
 _REUSED_S = 5.0
 """The kernel tells a start only by the second, and by a clock that may be corrected meanwhile."""
+_CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _UNSET = 2**64 - 1
 """What systemd shows of a counter that it does not keep."""
 
@@ -84,10 +90,10 @@ class Watched:
 
     @property
     def cpu_percent(self) -> float | None:
-        """Share of one processor: over the looks, or the highest that the manager told."""
+        """Share of one processor over the looks, by the time that was used or by what the manager told."""
         told = [s.cpu_percent for s in self._alive if s.cpu_percent is not None]
-        if told:
-            return max(told)
+        if told:  # each since the look before it: what the first one tells was before we watched
+            return statistics.fmean(told[1:] or told)
         used = [
             (at, seen.cpu_s, seen.pid)
             for at, seen in zip(self.times, self.looks, strict=True)
@@ -143,20 +149,34 @@ def by_pid_files(files: Sequence[Path], match: str | None = None) -> list[Seen]:
     Args:
         files: each holds the number of one process.
         match: text that the command line must hold.
+
+    Raises:
+        ToolError: a file or its process is closed to us.
     """
-    return [_by_pid_file(file, match) for file in files]
+    stems = Counter(file.stem for file in files)
+    found: list[Seen] = []
+    for file in files:
+        seen = _by_pid_file(file, file.stem if stems[file.stem] == 1 else str(file), match)
+        same = next((one for one in found if one.up and one.pid == seen.pid), None)
+        if seen.up and same is not None:  # one process must not stand for two
+            seen = replace(seen, up=False, state=f"gone: {seen.pid} is the process of {same.name}")
+        found.append(seen)
+    return found
 
 
-def _by_pid_file(file: Path, match: str | None) -> Seen:
-    name = file.stem
+def _by_pid_file(file: Path, name: str, match: str | None) -> Seen:
     try:
-        text, written = file.read_text(encoding="utf-8", errors="replace"), file.stat().st_mtime
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe would keep us waiting
+            raise ToolError(f"the pid file {file} can't be read (it is no file); name pid files only")
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            text, written = stream.read(100), about.st_mtime
     except FileNotFoundError:
         return Seen(name, f"{file.name} has gone", up=False)
     except OSError as error:
         raise ToolError(f"the pid file {file} can't be read ({error.strerror}); let us read it") from None
     first = (text.split() or [""])[0]
-    if not first.isascii() or not first.isdigit() or not 0 < int(first[:12]) < 2**31:
+    if not first.isascii() or not first.isdigit() or not 0 < int(first) < 2**31:
         return Seen(name, f"{file.name} holds no number of a process", up=False)
     pid = int(first)
     try:
@@ -193,8 +213,12 @@ def _usage(process: psutil.Process) -> tuple[int, float]:
 
 
 def machine_memory() -> int:
-    """Memory of this machine, in bytes."""
-    return int(psutil.virtual_memory().total)
+    """Memory of this machine, or of the container that we run in, in bytes."""
+    limits = [int(psutil.virtual_memory().total)]
+    for file in _CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # another system; "max" is no limit
+            limits.append(int(Path(file).read_text()))
+    return min(limits)
 
 
 def by_pm2(output: str, names: Sequence[str]) -> list[Seen]:
@@ -206,7 +230,7 @@ def by_pm2(output: str, names: Sequence[str]) -> list[Seen]:
     for start in re.finditer(r"^\s*(?=\[)", output, re.MULTILINE):
         try:
             listed, _ = json.JSONDecoder().raw_decode(output, start.end())
-        except ValueError:  # PM2 prints "[PM2] ..." before the list
+        except (ValueError, RecursionError):  # PM2 prints "[PM2] ..." before the list
             continue
         if isinstance(listed, list) and all(isinstance(one, dict) for one in listed):
             return [_of_pm2(one) for one in listed if one.get("name") in names]
@@ -235,7 +259,9 @@ def _of_pm2(entry: Mapping[str, Any]) -> Seen:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _UNSET:
+        return None
+    return float(value) if math.isfinite(value) else None
 
 
 def by_systemd(output: str) -> list[Seen]:
@@ -276,7 +302,7 @@ def _of_systemd(unit: Mapping[str, str]) -> Seen:
 
 def _count(text: str | None) -> int | None:
     """A counter; ``None`` for ``[not set]`` and for the number that stands for it."""
-    if not text or not text.isascii() or not text.isdigit():
+    if not text or not text.isascii() or not text.isdigit() or len(text) > len(str(_UNSET)):
         return None
     return int(text) if int(text) < _UNSET else None
 
@@ -287,9 +313,10 @@ def _moment(text: str) -> float | None:
     if re.fullmatch(r"@\d+(\.\d+)?", text):
         return float(text[1:])
     found = re.fullmatch(r"(?:\w{3} )?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:\.\d+)? (\S+)", text)
-    if found is None or found[2] not in {"UTC", "GMT"}:
-        raise ToolError(
-            f"systemctl tells its times as {text!r}, allowed is UTC; begin process.command with env TZ=UTC, "
-            'e.g. ["ssh", "app1", "env", "TZ=UTC", "systemctl"]'
-        )
-    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()
+    with contextlib.suppress(ValueError):  # the 45th of some month
+        if found is not None and found[2] in {"UTC", "GMT"}:
+            return datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp()
+    raise ToolError(
+        f"systemctl tells its times as {text!r}, allowed is UTC; begin process.command with env TZ=UTC, "
+        'e.g. ["ssh", "app1", "env", "TZ=UTC", "systemctl"]'
+    )

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import smtplib
 import socket
 import ssl
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from gonogo.errors import TargetError
+from gonogo.errors import InconclusiveError, TargetError, ToolError
 from gonogo.transport import reason, tls_context
 
 _RETRY_AFTER_S = 0.2
 _TRIES = 2
 """Connections only: what a service that was reached answers is final."""
 _MOST_BYTES = 1_000_000
+_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_HOLDS_S = 0.2
+"""A balancer without anything behind it hangs up sooner."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Place:
     """Name that the certificate must be for; ``host`` if ``None``."""
     ca_file: Path | str | None = None
     """Authorities that its certificate must lead to; the system's if ``None``."""
+    writable: bool = False
+    """Redis must tell its role."""
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     timeout_s: float = 5.0
@@ -64,7 +71,7 @@ class Hello:
     said: tuple[str, ...]
     """Its answers, the beginning of each."""
     duration_ms: float
-    """Connection and hello together, of the try that succeeded."""
+    """Connection and hello together, of the try that succeeded, in milliseconds."""
     tries: int
     """Connections that were tried."""
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -75,15 +82,16 @@ def greet(kind: str, place: Place, path: str = "/", status: int = 200) -> Hello:
     """Connects, says what the protocol's hello is, and leaves.
 
     Args:
-        kind: ``redis`` (AUTH, PING, the role), ``smtp`` (banner, EHLO, STARTTLS, AUTH, QUIT), ``http`` (GET),
-            ``tls`` (a verified handshake) or ``tcp`` (a connection).
+        kind: ``redis`` (AUTH, PING, the role if it matters), ``smtp`` (banner, EHLO, STARTTLS, AUTH, QUIT),
+            ``http`` (GET), ``tls`` (a verified handshake) or ``tcp`` (a connection that stays).
         place: where.
         path: of ``http``.
         status: that ``http`` must answer.
 
     Raises:
         TargetError: it does not answer in time, or not as its protocol asks.
-        ToolError: there is no usable list of authorities.
+        ToolError: there is no usable list of authorities, or a login that can't be sent.
+        InconclusiveError: its address is of IPv6, to which this machine has no way.
     """
     context = tls_context(place.ca_file) if place.tls or place.starttls else None
     ends = time.monotonic() + place.timeout_s
@@ -92,13 +100,16 @@ def greet(kind: str, place: Place, path: str = "/", status: int = 200) -> Hello:
         try:
             with _connected(place, ends, context) as line:
                 said, facts = _HELLOS[kind](line, place, path, status)
+                took = time.monotonic() - begun
+                if kind in {"tcp", "tls"}:
+                    _hold(line, place)
         except _UnreachedError as error:
             if tries < _TRIES and time.monotonic() + _RETRY_AFTER_S < ends:
                 time.sleep(_RETRY_AFTER_S)
                 continue
             times = "" if tries == 1 else f" in {tries} tries"
             raise TargetError(f"{place} {error}{times}") from None
-        return Hello(tuple(said), (time.monotonic() - begun) * 1000, tries, facts)
+        return Hello(tuple(said), took * 1000, tries, facts)
     raise AssertionError("unreachable: the last try returns or raises")
 
 
@@ -128,6 +139,8 @@ def _connected(place: Place, ends: float, context: ssl.SSLContext | None) -> Ite
     except TimeoutError:
         raise _UnreachedError(f"did not accept a connection within {place.timeout_s:g} s") from None
     except OSError as error:
+        if ":" in place.ip and error.errno in _NO_WAY:
+            raise InconclusiveError(f"{place} was not tried: this machine has no way to IPv6") from None
         raise _UnreachedError(f"refused the connection: {reason(error)}") from None
     left = max(ends - time.monotonic(), 0.001)
     plain.settimeout(left)
@@ -161,6 +174,17 @@ def _tcp(_line: _Line, _place: Place, _path: str, _status: int) -> Said:
     return ["it accepts connections"], {}
 
 
+def _hold(line: _Line, place: Place) -> None:
+    """Waits a little: what has nobody behind it accepts a connection, and ends it."""
+    line.peer.settimeout(_HOLDS_S)
+    try:
+        ended = not line.peer.recv(1)
+    except (TimeoutError, ssl.SSLError):  # silence, or the wish for a certificate of ours
+        return
+    if ended:
+        raise TargetError(f"{place} accepted the connection and closed it at once; nothing may be behind it")
+
+
 def _tls(line: _Line, _place: Place, _path: str, _status: int) -> Said:
     assert isinstance(line.peer, ssl.SSLSocket)
     return [f"{line.peer.version()}, with a certificate that is trusted and for its name"], {}
@@ -173,8 +197,9 @@ def _redis(line: _Line, place: Place, _path: str, _status: int) -> Said:
             login = ["AUTH", *([place.user] if place.user else []), place.password]
             _redis_says(peer, stream, place, login, "OK")
         pong = _redis_says(peer, stream, place, ["PING"], "PONG")
+        if not place.writable:  # many a user may not ask for more
+            return [pong], {}
         told = _redis_says(peer, stream, place, ["INFO", "replication"], None)
-        _redis_says(peer, stream, place, ["QUIT"], "OK")
     role = next(
         (line.partition(":")[2].strip() for line in told.splitlines() if line.startswith("role:")), "unknown"
     )
@@ -197,8 +222,16 @@ def _redis_says(peer: socket.socket, stream: Any, place: Place, command: list[st
     name = command[0]
     if line[:1] == b"-":
         hint = "; give the service a password in launch.toml" if text.startswith("NOAUTH") else ""
-        raise TargetError(f"{place} refused {name}: {text[:200]}{hint}")
-    raise TargetError(f"{place} is no Redis server: it answered {name} with {line[:60]!r}")
+        raise TargetError(f"{place} refused {name}: {_masked(place, text)[:200]}{hint}")
+    answer = _masked(place, repr(line[:60]))
+    raise TargetError(f"{place} is no Redis server: it answered {name} with {answer}")
+
+
+def _masked(place: Place, text: str) -> str:
+    """What a server said without the password: some repeat what they don't understand."""
+    for secret in (place.password, b64encode((place.password or "").encode()).decode()):
+        text = text.replace(secret, "[redacted]") if secret else text
+    return text
 
 
 class _Smtp(smtplib.SMTP):
@@ -226,8 +259,11 @@ def _smtp(line: _Line, place: Place, _path: str, _status: int) -> Said:
             said.append(_mail_says(place, "EHLO", smtp.ehlo(), 250))
         user, password = place.user, place.password
         if user is not None and password is not None:
+            if not (user + password).isascii():
+                raise ToolError(f"user or password for {place} is not ASCII, which a login to SMTP here has to be")
             said.append(_mail_step(place, "AUTH", lambda: smtp.login(user, password), 235))
-        said.append(_mail_says(place, "QUIT", smtp.quit(), 221))
+        with contextlib.suppress(OSError, smtplib.SMTPException):  # it may hang up first
+            said.append(f"QUIT: {_answer(*smtp.quit())}")
     return said, {}
 
 
@@ -242,7 +278,7 @@ def _mail_step(place: Place, what: str, step: Callable[[], tuple[int, bytes]], w
 
 
 def _mail_says(place: Place, what: str, answer: tuple[int, bytes], wanted: int) -> str:
-    shown = _answer(*answer)
+    shown = _masked(place, _answer(*answer))
     if answer[0] != wanted:
         raise TargetError(f"{place} answered {what} with {shown!r} instead of {wanted}")
     return f"{what}: {shown}"
@@ -255,11 +291,14 @@ def _answer(code: int, text: bytes) -> str:
 def _http(line: _Line, place: Place, path: str, status: int) -> Said:
     with contextlib.closing(http.client.HTTPConnection(place.host, place.port)) as client:
         client.sock = line.peer
+        client.default_port = 443 if place.tls else 80  # a port that goes without saying
         client.request("GET", path, headers={"User-Agent": "gonogo", "Connection": "close"})
         with client.getresponse() as answer:
-            answer.read(_MOST_BYTES)
+            missing = len(answer.read(_MOST_BYTES)) < _MOST_BYTES and answer.length
     if answer.status != status:
         raise TargetError(f"{place} answered GET {urlsplit(path).path} with {answer.status} instead of {status}")
+    if missing:
+        raise TargetError(f"{place} answered GET {urlsplit(path).path}, but {missing} bytes of the body never came")
     return [f"HTTP {answer.status}"], {}
 
 

@@ -6,6 +6,7 @@ are refused, the size is limited.
 
 from __future__ import annotations
 
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ def state(files: Iterable[Path]) -> State:
             status = path.stat()
         except OSError:
             continue
-        found[path] = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if stat.S_ISREG(status.st_mode):  # a folder is no result, and a pipe would be waited for
+            found[path] = (status.st_ino, status.st_size, status.st_mtime_ns)
     return found
 
 
@@ -111,6 +113,7 @@ def read(files: Sequence[Path], *, since: datetime | None = None) -> SuiteFacts:
 
 _RANK = ("", "passed", "flaky", "skipped", "failed")
 _BAD = ("failure", "error")
+_WENT_WRONG = (*_BAD, "failed", "fail", "errored", "broken", "timeout", "timedout", "crashed", "aborted")
 _NOT_RUN = ("notrun", "skipped", "disabled", "ignored", "pending")
 
 
@@ -148,7 +151,7 @@ def _cases(suite: Element, name: str = "") -> Iterator[tuple[tuple[str, ...], st
 def _verdict(case: Element) -> str:
     inside = {_tag(child) for child in case}
     status = (case.get("status") or case.get("result") or "").lower()
-    if inside.intersection(_BAD) or status in {"failed", "failure", "error"}:
+    if inside.intersection(_BAD) or status in _WENT_WRONG:
         return "failed"
     if "skipped" in inside or status in _NOT_RUN:
         return "skipped"

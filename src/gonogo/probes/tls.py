@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from gonogo.errors import TargetError, ToolError
 from gonogo.tls_chain import (
@@ -31,9 +32,21 @@ from gonogo.tls_chain import (
     read,
     read_pem,
     tolerant,
+    unsent,
     verify,
 )
 from gonogo.tls_hello import dial
+
+_SUITES = {"RSA": "aRSA", "ECDSA": "aECDSA"}
+"""Suites of TLS 1.2 that show a certificate with such a key, as OpenSSL calls them."""
+
+_UNREADABLE = (
+    ValueError,
+    IndexError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +71,15 @@ class TlsFacts:
     """Why not; empty if trusted."""
     name_matches: bool
     """The leaf is for ``host``."""
+    unsent: tuple[str, ...]
+    """Certificates of the path, the root aside, that our list of authorities had and the server did not send."""
+    asked_for: str = ""
+    """Kind of key that alone was offered, ``RSA`` or ``ECDSA``; empty if the server had the choice."""
+
+    @property
+    def where(self) -> str:
+        """The address, and what was asked for there."""
+        return f"{self.address} asked for {self.asked_for}" if self.asked_for else self.address
 
     @property
     def leaf(self) -> CertificateFacts:
@@ -75,7 +97,42 @@ class TlsFacts:
         return "".join(one.pem for one in self.certificates)
 
 
-def inspect(host: str, ip: str, port: int, ca_file: Path | str | None = None, timeout_s: float = 5.0) -> TlsFacts:
+def inspect_each(
+    host: str, ip: str, port: int, ca_file: Path | str | None = None, timeout_s: float = 5.0
+) -> tuple[TlsFacts, ...]:
+    """Reads and verifies each certificate that a server chooses by what its clients can check.
+
+    Many have one with an RSA key beside one with an ECDSA key, renewed apart. The second is asked for in TLS 1.2;
+    where only 1.3 is spoken, the first alone can be seen.
+
+    Args:
+        host: as for :func:`inspect`, and so are the others.
+        ip: address to connect to.
+        port: TCP port.
+        ca_file: PEM file of the authorities to trust.
+        timeout_s: limit in seconds for each connection.
+
+    Raises:
+        TargetError: as :func:`inspect`; not having a second certificate is none.
+        InconclusiveError: as :func:`inspect`.
+        ToolError: as :func:`inspect`.
+    """
+    first = inspect(host, ip, port, ca_file, timeout_s)
+    other = "ECDSA" if first.leaf.key_type == "RSA" else "RSA"
+    try:
+        second = inspect(host, ip, port, ca_file, timeout_s, key=other)
+    except _RefusedError:
+        return (first,)
+    return (first,) if second.leaf.fingerprint == first.leaf.fingerprint else (first, second)
+
+
+class _RefusedError(TargetError):
+    """The server ended the handshake."""
+
+
+def inspect(
+    host: str, ip: str, port: int, ca_file: Path | str | None = None, timeout_s: float = 5.0, *, key: str = ""
+) -> TlsFacts:
     """Reads a server's certificates and verifies them.
 
     Args:
@@ -84,29 +141,40 @@ def inspect(host: str, ip: str, port: int, ca_file: Path | str | None = None, ti
         port: TCP port.
         ca_file: PEM file of the authorities to trust; the system's if ``None``.
         timeout_s: limit in seconds for each of two connections with their handshakes.
+        key: ask for a certificate with such a key, ``RSA`` or ``ECDSA``, and nothing else.
 
     Raises:
         TargetError: no connection, no handshake, or an unreadable certificate.
+        InconclusiveError: this machine can't reach addresses of that family.
         ToolError: there is no usable list of authorities.
     """
     roots = _authorities(ca_file)
     where = f"{host} ({ip} port {port})"
+    server = (host, ip, port, timeout_s)
     try:
-        with _handshake(_open_context(), host, ip, port, timeout_s) as connection:
+        refusal: ssl.SSLCertVerificationError | None = None
+        try:
+            # What is described is what was verified: another connection may end at another machine.
+            connection, verified = _handshake(_only(_strict_context(ca_file), key), *server), True
+        except TimeoutError:
+            raise
+        except OSError as error:
+            refusal = error if isinstance(error, ssl.SSLCertVerificationError) else None
+            connection, verified = _handshake(_only(_open_context(), key), *server), False
+        with connection:
             der = _sent_chain(connection)
             version, cipher = connection.version() or "", (connection.cipher() or ("",))[0]
     except TimeoutError:
         raise TargetError(f"{where} did not complete a TLS handshake within {timeout_s:g} s") from None
     except OSError as error:
-        raise TargetError(f"{where} failed the TLS handshake: {_reason(error)}") from None
+        raise _RefusedError(f"{where} failed the TLS handshake: {_reason(error)}") from None
     try:
         sent = read(der)
         with tolerant():
             names = names_of(sent[0])
             path = path_through(sent, roots)
-            trust_error = "the certificate names no host"
-            if names:
-                trust_error = _trust_error((host, ip, port, timeout_s), ca_file, sent, roots)
+            trust_error = "" if verified else _trust_error(refusal, sent, roots)
+            trust_error = trust_error if names else "the certificate names no host"
             return TlsFacts(
                 host=host,
                 address=ip,
@@ -119,30 +187,39 @@ def inspect(host: str, ip: str, port: int, ca_file: Path | str | None = None, ti
                 trusted=not trust_error,
                 trust_error=trust_error,
                 name_matches=any(covers(name, host) for name in names),
+                unsent=unsent(sent, path),
+                asked_for=key,
             )
-    except (ValueError, IndexError) as error:
+    except _UNREADABLE as error:
         raise TargetError(f"{where} sent a certificate that can't be read: {error}") from None
 
 
 def _trust_error(
-    server: tuple[str, str, int, float],
-    ca_file: Path | str | None,
+    refusal: ssl.SSLCertVerificationError | None,
     sent: Sequence[x509.Certificate],
     roots: Sequence[x509.Certificate],
 ) -> str:
     """Why a client with these authorities refuses the chain; empty if it does not.
 
-    OpenSSL's word counts, since most clients are made of it. Only where the handshake fails for another
+    OpenSSL's word counts, since most clients are made of it. Only where its handshake failed for another
     reason, as with a server that speaks old versions alone, the path is judged without it.
     """
     now = datetime.now(UTC)
-    try:
-        _handshake(_strict_context(ca_file), *server).close()
-    except ssl.SSLCertVerificationError as error:
-        return explain(sent, roots, now) or error.verify_message
-    except OSError:
-        return verify(sent, roots, names_of(sent[0]), now) and (explain(sent, roots, now) or "no path is valid")
-    return ""
+    if refusal:
+        return explain(sent, roots, now) or refusal.verify_message or "it could not be verified"
+    names = names_of(sent[0])
+    if not names or not verify(sent, roots, names, now):
+        return ""
+    return explain(sent, roots, now) or "no path is valid"
+
+
+def _only(context: ssl.SSLContext, key: str) -> ssl.SSLContext:
+    """The context, or one that takes certificates with such a key alone."""
+    if key:
+        open_to_all = context.verify_mode is ssl.CERT_NONE
+        context.set_ciphers(_SUITES[key] + (":@SECLEVEL=0" if open_to_all else ":!aNULL"))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _open_context() -> ssl.SSLContext:

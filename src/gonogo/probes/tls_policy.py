@@ -24,7 +24,7 @@ VERSIONS: dict[str, int] = {
 }
 """Versions that are tried, oldest first."""
 
-_PATIENCE = 4
+_PATIENCE = 6
 """All handshakes together may take this many times what one may."""
 
 _FIRST_FINITE_FIELD = 0x0100
@@ -58,13 +58,17 @@ def protocols(host: str, ip: str, port: int, timeout_s: float = 5.0) -> tuple[st
         host: the name that is asked for (SNI).
         ip: address to connect to.
         port: TCP port.
-        timeout_s: limit in seconds for one handshake; all together may take four times that.
+        timeout_s: limit in seconds for one handshake; all together may take six times that.
 
     Raises:
         TargetError: no connection, or a handshake that is neither accepted nor refused.
+        InconclusiveError: it contradicts itself when it is asked again, so its refusals mean nothing.
     """
     peer = Peer(host, ip, port, timeout_s, _PATIENCE * timeout_s)
-    return tuple(name for name, version in VERSIONS.items() if _accepts(peer, name, version))
+    answers = {name: _accepts(peer, name, version) for name, version in VERSIONS.items()}
+    found = {name: [answer] for name, answer in answers.items() if answer}
+    _check_again(peer, found)
+    return tuple(found)
 
 
 def policy(host: str, ip: str, port: int, timeout_s: float = 5.0) -> PolicyFacts:
@@ -74,11 +78,11 @@ def policy(host: str, ip: str, port: int, timeout_s: float = 5.0) -> PolicyFacts
         host: the name that is asked for (SNI).
         ip: address to connect to.
         port: TCP port.
-        timeout_s: limit in seconds for one handshake; all together may take four times that.
+        timeout_s: limit in seconds for one handshake; all together may take six times that.
 
     Raises:
         TargetError: no connection, or a handshake that is neither accepted nor refused.
-        InconclusiveError: it refused in the end what it had accepted at first, so its refusals mean nothing.
+        InconclusiveError: it contradicts itself when it is asked again, so its refusals mean nothing.
     """
     peer = Peer(host, ip, port, timeout_s, _PATIENCE * timeout_s)
     answers = {name: _answers(peer, name, version) for name, version in VERSIONS.items()}
@@ -100,14 +104,14 @@ def policy(host: str, ip: str, port: int, timeout_s: float = 5.0) -> PolicyFacts
     return facts
 
 
-def _accepts(peer: Peer, name: str, version: int) -> bool:
+def _accepts(peer: Peer, name: str, version: int) -> Answer | None:
     for some in chunks(_suites_of(version)):
         answer = peer.ask(name, version, some, _groups_of(version))
-        if not answer.alert and answer.version == version:
-            return True
+        if not answer.alert and answer.version == version and answer.suite in some:
+            return answer
         if answer.alert == "protocol_version":
-            return False
-    return False
+            return None
+    return None
 
 
 def _answers(peer: Peer, name: str, version: int) -> list[Answer]:
@@ -170,12 +174,11 @@ def _check_again(peer: Peer, found: dict[str, list[Answer]]) -> None:
     """Make sure that the server still answers: one that had enough of us refuses everything.
 
     Raises:
-        InconclusiveError: it does not accept what it accepted before.
+        InconclusiveError: it does not accept what it accepted before, or accepts what it hung up on.
     """
-    for name, given in found.items():
-        again = peer.ask(f"{name} once more", VERSIONS[name], [given[0].suite], _groups_of(VERSIONS[name]))
-        if again.alert:
-            raise InconclusiveError(
-                f"{peer.where} accepted {suites()[given[0].suite]} at first and refused it after {peer.asked} "
-                f"handshakes ({again.alert}), so its refusals say nothing; exempt this machine from its rate limit"
-            )
+    accepted = [(name, VERSIONS[name], given[0].suite, _groups_of(VERSIONS[name])) for name, given in found.items()]
+    if changed := peer.changed_its_mind(accepted):
+        raise InconclusiveError(
+            f"{peer.where} {changed}, after {peer.asked} handshakes, so its refusals say nothing; exempt this "
+            "machine from its rate limit"
+        )

@@ -12,28 +12,32 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from gonogo.errors import TargetError, ToolError
-from gonogo.tls_chain import is_signature, responders, signed_by, tolerant
+from gonogo.errors import InconclusiveError, TargetError, ToolError
+from gonogo.tls_chain import is_signature, responders, signed_by, subject_of, tolerant
 from gonogo.tls_hello import Peer, chunks, dial
 from gonogo.tls_profile import groups, suites
 from gonogo.tls_wire import TLS_1_2
 
 GOOD, REVOKED, UNKNOWN, MISSING = "good", "revoked", "unknown", "missing"
 
+_ECDSA = ("TLS_ECDHE_ECDSA_",)
+
 _MAX_BYTES = 33_554_432
 """Lists of revoked certificates of large authorities reach 20 MB."""
 _MAX_HEAD = 65_536
+_OLDEST = timedelta(days=10)
+"""Age of an answer that does not say how long it holds (CA/Browser Forum Baseline Requirements, 4.9.10)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def revocation(pem: str, issuer_pem: str, timeout_s: float = 5.0) -> RevocationF
     """
     with tolerant():
         one, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (pem, issuer_pem))
-    subject = one.subject.rfc4514_string()
+    subject = subject_of(one)
     by_ocsp, by_list = responders(one)
     asked: list[tuple[str, Callable[[str, float], tuple[str, str]]]] = [
         *((url, lambda url, ends: _ask_ocsp(url, one, issuer, ends)) for url in by_ocsp),
@@ -73,6 +77,9 @@ def revocation(pem: str, issuer_pem: str, timeout_s: float = 5.0) -> RevocationF
             status, since = ask(url, ends)
         except _NoAnswerError as error:
             failed.append(f"{url} {error}")
+            continue
+        if status == UNKNOWN:
+            failed.append(f"by {url}, which does not know it")  # another one may
             continue
         return RevocationFacts(subject, status, f"by {url}{since}")
     return RevocationFacts(subject, UNKNOWN, "; ".join(failed))
@@ -96,14 +103,16 @@ def stapled(host: str, ip: str, port: int, *, pem: str, issuer_pem: str, timeout
     with tolerant():
         one, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (pem, issuer_pem))
     peer = Peer(host, ip, port, timeout_s, 4 * timeout_s)
-    wanted = [number for number, name in suites().items() if "_ECDHE_" in name or name.startswith("TLS_RSA_WITH")]
+    # A server with two certificates must choose this one.
+    kinds = ("TLS_ECDHE_RSA_", "TLS_RSA_WITH") if isinstance(one.public_key(), rsa.RSAPublicKey) else _ECDSA
+    wanted = [number for number, name in suites().items() if name.startswith(kinds)]
     curves = [number for number in groups() if number < 0x100]
     answer = None
     for some in chunks(wanted):
         answer = peer.ask("a stapled answer", TLS_1_2, some, curves, staple=True)
         if not answer.alert:
             break
-    subject = one.subject.rfc4514_string()
+    subject = subject_of(one)
     if answer is None or answer.alert:
         raise ToolError(
             f"{peer.where} speaks TLS 1.3 alone, where a stapled answer is encrypted, so it can't be read here; "
@@ -182,15 +191,43 @@ def _ask_list(url: str, one: x509.Certificate, issuer: x509.Certificate, ends: f
         if not revoked.is_signature_valid(key):  # type: ignore[arg-type]  # an authority's key can sign
             raise _NoAnswerError("is not signed by the certificate's issuer")
         _check_fresh(revoked.last_update_utc, revoked.next_update_utc, datetime.now(UTC))
+        _check_scope(revoked, one)
         entry = revoked.get_revoked_certificate_by_serial_number(one.serial_number)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _NoAnswerError(f"can't be read: {error}") from None
     return (REVOKED, f", since {entry.revocation_date_utc:%Y-%m-%d %H:%M} UTC") if entry else (GOOD, "")
 
 
+def _check_scope(revoked: x509.CertificateRevocationList, one: x509.Certificate) -> None:
+    """The list speaks of this certificate: large authorities split theirs (RFC 5280, 5.2.5)."""
+    kinds = {type(extension.value) for extension in revoked.extensions}
+    if x509.DeltaCRLIndicator in kinds:
+        raise _NoAnswerError("lists changes alone")
+    if x509.IssuingDistributionPoint not in kinds:
+        return
+    scope = revoked.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    theirs = {str(name.value) for name in scope.full_name or ()}
+    if theirs and not theirs & set(responders(one)[1]):
+        raise _NoAnswerError(f"is another part of its issuer's list ({', '.join(sorted(theirs))})")
+    if scope.only_some_reasons or scope.only_contains_attribute_certs:
+        raise _NoAnswerError("lists other certificates or some reasons alone")
+    authority = _is_authority(one)
+    if (scope.only_contains_ca_certs and not authority) or (scope.only_contains_user_certs and authority):
+        raise _NoAnswerError(f"lists {'servers' if authority else 'authorities'} alone")
+
+
+def _is_authority(one: x509.Certificate) -> bool:
+    try:
+        return one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
 def _check_fresh(made: datetime, until: datetime | None, now: datetime) -> None:
     if until is not None and until < now:
         raise _NoAnswerError(f"is out of date since {until:%Y-%m-%d %H:%M} UTC")
+    if until is None and now - made > _OLDEST:
+        raise _NoAnswerError(f"is of {made:%Y-%m-%d %H:%M} UTC and does not say how long it holds")
     if made > now and (made - now).total_seconds() > 300:  # clocks differ
         raise _NoAnswerError(f"is dated {made:%Y-%m-%d %H:%M} UTC, in the future")
 
@@ -207,12 +244,12 @@ class _Whole:
 
 def _fetch(url: str, ends: float, body: bytes = b"") -> bytes:
     """What a responder says, within the time that is left however slowly it comes."""
-    split = urlsplit(url)
-    path = (split.path or "/") + (f"?{split.query}" if split.query else "")
-    head = f"{'POST' if body else 'GET'} {path} HTTP/1.0\r\nHost: {split.netloc}\r\nConnection: close\r\n"
-    if body:
-        head += f"Content-Type: application/ocsp-request\r\nContent-Length: {len(body)}\r\n"
     try:
+        split = urlsplit(url)
+        path = (split.path or "/") + (f"?{split.query}" if split.query else "")
+        head = f"{'POST' if body else 'GET'} {path} HTTP/1.0\r\nHost: {split.netloc}\r\nConnection: close\r\n"
+        if body:
+            head += f"Content-Type: application/ocsp-request\r\nContent-Length: {len(body)}\r\n"
         with dial(split.hostname or "", split.port or 80, _left(ends), "it") as sock:
             sock.sendall(f"{head}\r\n".encode("ascii") + body)
             raw = _read_all(sock, ends)
@@ -223,7 +260,7 @@ def _fetch(url: str, ends: float, body: bytes = b"") -> bytes:
         return answer.read()
     except TimeoutError:
         raise _NoAnswerError("did not answer in time") from None
-    except (OSError, ValueError, TargetError, http.client.HTTPException) as error:
+    except (OSError, ValueError, TargetError, InconclusiveError, http.client.HTTPException) as error:
         raise _NoAnswerError(f"can't be asked: {error}") from None
 
 

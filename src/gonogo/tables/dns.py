@@ -22,8 +22,8 @@ class Dns(Table):
 
     records: tuple[Record, ...] = Field(min_length=1, strict=False)
     max_ttl_s: int = Field(default=300, gt=0)
-    """Longest time to live, in seconds: an address change must reach users within the 5 to 10 minutes
-    that the playbook gives a rollback."""
+    """Longest time to live of A, AAAA and CNAME, in seconds: an address change must reach users within the 5 to
+    10 minutes that the playbook gives a rollback."""
     timeout_s: float = Field(default=5.0, gt=0, le=60)
     """For one question to one server, all tries together."""
     max_answer_s: float = Field(default=2.0, gt=0)

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field, field_validator
 from gonogo.tables.base import Path, Table
 
 HEADERS = {
-    "content-security-policy": r"(default|script)-src",
+    "content-security-policy": r"(^|[;,]\s*)(default|script)-src\b",
     "referrer-policy": r"(^|[\s,])(no-referrer|same-origin|strict-origin|strict-origin-when-cross-origin)\s*$",
-    "x-content-type-options": r"^nosniff\b",
+    "x-content-type-options": r"^nosniff\s*(,|$)",
 }
 """Headers of pages that the OWASP Secure Headers Project asks of every site, but for HSTS and framing, which have
 keys of their own. Of several values of Referrer-Policy the last that a browser knows counts."""

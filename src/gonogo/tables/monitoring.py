@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from gonogo.alertmeaning import selector
 from gonogo.tables.base import Names, Path, Table
 
 Operator = Literal[">", ">=", "<", "<=", "==", "!="]
@@ -32,13 +33,19 @@ def _variable(text: str) -> str:
     return text
 
 
+def _selectors(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        selector(text)  # its own error says what is wrong
+    return texts
+
+
 class WantedAlert(Table):
     """One alert that must be there, and what it must mean."""
 
     name: str = Field(min_length=1)
     """Its ``alertname``."""
-    metrics: Names = Field(min_length=1)
-    """Series that its expression must read."""
+    metrics: Annotated[Names, AfterValidator(_selectors)] = Field(min_length=1)
+    """Series that its expression must read; conditions, as in ``requests_total{code=~'5..'}``, it must have too."""
     operator: Operator | None = None
     """The playbook's, for the subjects that it knows."""
     threshold: float | None = Field(default=None, allow_inf_nan=False)
@@ -56,6 +63,10 @@ class WantedAlert(Table):
     """Labels that tell the rule from others of its name."""
     condition: str = ""
     """What ``and`` or ``unless`` may add to the rule, word for word as Prometheus shows it."""
+    through: Names = ()
+    """Functions and inner conditions that are meant, though they make another quantity of it or hide some."""
+    among: dict[str, str] = Field(default={})
+    """Labels that the series of this target have, if the jobs they come from serve others as well."""
 
 
 class Traffic(Table):
@@ -79,7 +90,7 @@ class Monitoring(Table):
     """Base URL; ``$NAME`` is filled in here and in the next four."""
     alertmanager: str = Field(min_length=1)
     alertmanager_as: str | None = None
-    """``host:port`` at which Prometheus knows the Alertmanager, if it is another than ours."""
+    """``host:port`` at which Prometheus knows the Alertmanager, if it is another than ours; may hold ``*``."""
     received: str | None = None
     """Address that shows what arrived at the receiver."""
     token: Annotated[str, AfterValidator(_variable)] | None = None

@@ -11,17 +11,25 @@ from pydantic import AfterValidator, Field, model_validator
 from gonogo.tables.base import Command, FromEnv, Names, Table
 
 ERRORS = (
-    r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|ALERT|EMERGENCY|PANIC)\b",
-    r"\[(?:error|crit|alert|emerg|fatal)\]",
+    r"\b(?:ERRO?R?|FATAL?|FTL|CRIT|CRITICAL|SEVERE|ALERT|EMERG|EMERGENCY|PANIC)\b",
+    r"\[(?:\w+:)?(?:error|crit|alert|emerg|fatal)\]",
     r"(?i)\b(?:level|lvl|severity)=\"?(?:err|error|fatal|crit|critical|alert|emerg|panic)\b",
-    r"(?i)\"(?:level|lvl|severity|levelname|log\.level)\"\s*:\s*\"(?:err|error|fatal|crit|critical|alert|emerg|panic)\"",
-    r"\"level\"\s*:\s*[56]0\b",
-    r"(?i)\berror:",
+    r"(?i)[\"'](?:@l|(?:log[_.]?)?level|lvl|severity(?:_?text)?|levelname)\\*[\"']\s*:\s*\\*[\"'](?:err|error|fatal|crit|critical|alert|emerg|panic)\b",
+    r"\"level\\*\"\s*:\s*[56]0\b",
+    r"^[EF]\d{4} \d\d:\d\d:\d\d",
+    r"^(?:fail|crit): ",
+    r"(?i)\b(?:error|panic):",
     r"\b[A-Z]\w*(?:Error|Exception|Rejection)\b",
+    r"panicked at ",
+    r"Failed with result '",
     r"Traceback \(most recent call last\)",
     r"(?i)\b(?:unhandled|uncaught|segmentation fault|core dumped|out of memory)\b",
 )
-"""Lines that report an error, as the usual loggers of Python, Node, Java, nginx and journald write them."""
+"""Lines that report an error, as the usual loggers, web servers and journald write them."""
+
+
+_UNLIKE = ("2026-11-25 ERROR: it broke", "}", '{"level":50}', "panic", "[crit] 7#7")
+"""Lines that have nothing in common."""
 
 
 def _regular(pattern: str) -> str:
@@ -29,7 +37,7 @@ def _regular(pattern: str) -> str:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-    if re.search(pattern, "") is not None:
+    if re.search(pattern, "") is not None or all(re.search(pattern, line) for line in _UNLIKE):
         raise ValueError(f"{pattern!r} matches every line; name what the lines have in common")
     return pattern
 
@@ -101,6 +109,8 @@ class LogSource(Table):
     """Of journald."""
     command: Command | None = None
     """With ``unit`` how ``journalctl`` is called; else the program whose output is the log."""
+    errors_only: bool = False
+    """Nothing but errors is written to it, so that it is empty while all is well."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -133,6 +143,14 @@ class Logs(Table):
     max_mb: float = Field(default=64.0, gt=0, le=4096)
     """Most that is read of one file, from its end, in units of 10^6 bytes."""
     timeout_s: float = Field(default=30.0, gt=0, le=600)
+
+    @model_validator(mode="after")
+    def _telling(self) -> Self:
+        if all(source.errors_only for source in self.sources):
+            raise ValueError(
+                "errors_only is for logs beside one that shows that anything is written at all; name it"
+            )
+        return self
 
 
 class Service(Table):
