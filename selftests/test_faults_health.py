@@ -93,7 +93,7 @@ TOGETHER = (
     ),
     ("health-lies-database", "secret-in-body", "ws-fake-101"),
 )
-SLOW = [{"path": f"/api/fleet/{name}"} for name in ("maintenance", "vehicles?limit=5")]
+SLOW = [{"path": f"/api/fleet/{name}"} for name in ("maintenance", "vehicles?limit=5", "drivers")]
 BROKEN = [{"path": f"/api/{name}"} for name in ("health", "fleet/drivers")]
 Tables = dict[str, dict[str, Any]]
 IMPATIENT: Tables = {
@@ -104,7 +104,7 @@ FEW: Tables = {"http": {"endpoint_samples": 5}}
 OTHERWISE: dict[tuple[str, str], Tables] = {
     ("slow-health", "health.endpoint"): {"http": {"timeout_s": 1.5}},
     ("two-percent-slow", "health.endpoints-all"): {
-        "http": {"endpoints": SLOW, "openapi": None, "endpoint_samples": 110}
+        "http": {"endpoints": SLOW, "openapi": None, "endpoint_samples": 55}
     },
     ("health-as-html", "health.endpoints-all"): {"http": {"endpoints": BROKEN, "openapi": None}},
     ("openapi-promises-more", "health.endpoints-all"): FEW,

@@ -246,9 +246,7 @@ def test_a_prometheus_that_answers_badly_is_the_targets_fault(handler: servers.H
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["now", "targets", "rules", "alerts", "alertmanagers", "sending", "kinds"]
-)
+@pytest.mark.parametrize("name", ["now", "targets", "rules", "alerts", "alertmanagers", "sending", "kinds"])
 def test_no_question_breaks_on_strange_data(name: str) -> None:
     strange = [
         *([1], {"x": 1}, "text", {"groups": [{}]}, {"activeTargets": [{"labels": 1}]}),

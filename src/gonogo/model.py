@@ -154,9 +154,10 @@ class Measurement:
     def sentence(self) -> str:
         """The verdict line: what, actual, required, where the bound comes from, samples."""
         unit = f" {self.unit}" if self.unit and self.unit != "1" else ""
+        said = "" if isinstance(self.actual, str) else unit  # words in place of a number have no unit
         samples = f", n={self.n}" if self.n != 1 else ""
         note = f"; {self.note}" if self.note else ""
-        return f"{self.name}: {show(self.actual)}{unit}; required {self.bound}{unit} ({self.source}{samples}){note}"
+        return f"{self.name}: {show(self.actual)}{said}; required {self.bound}{unit} ({self.source}{samples}){note}"
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,9 @@ def closing_sql(differences: Iterable[Difference], schema: str) -> str:
 
 def fingerprint(catalog: Catalog) -> str:
     """SHA-256 in hex over what is compared; the same for the same schema, in whatever order it was made."""
-    rows = sorted(json.dumps([o.kind, o.name, o.parent, dict(o.facts)], sort_keys=True) for o in catalog.objects)
+    # A fact that is None is the same as one that is not there, as in a comparison.
+    told = [(o, {name: fact for name, fact in o.facts.items() if fact is not None}) for o in catalog.objects]
+    rows = sorted(json.dumps([o.kind, o.name, o.parent, facts], sort_keys=True) for o, facts in told)
     return hashlib.sha256("\n".join([catalog.schema, *rows]).encode()).hexdigest()
 
 

@@ -312,8 +312,8 @@ def _expanded(pattern: str, environment: Mapping[str, str]) -> str:
 def _system_addresses(host: str) -> list[str]:
     try:
         infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise TargetError(f"{host} does not resolve: {error.strerror or error}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
+        raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
     ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
     return list(dict.fromkeys(str(info[4][0]) for info in ordered))
 
