@@ -43,7 +43,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("certificate-revoked", _CERTIFICATE, "the authority's list of revoked certificates names the leaf"),
     Fault(
         "old-certificate-on-second-address",
-        _CERTIFICATE,
+        (*_CERTIFICATE, "dns.records"),
         "a second address of the name serves an older certificate that ends in five days",
     ),
     Fault("tls-1.0-enabled", ("tls.protocols", "tls.policy"), "the proxy still accepts TLS 1.0 and 1.1"),
