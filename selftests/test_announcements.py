@@ -105,6 +105,25 @@ def test_a_message_is_sent_once_however_often_and_wherever_the_phase_is_run(
     assert received(boxes)[0]["body"]["message"] == "We prepare Fleet Manager Dashboard 1.0.0."
 
 
+def test_a_launch_with_a_failed_gate_is_not_announced(
+    at: dict[str, Any], boxes: dict[str, str], tmp_path: Path
+) -> None:
+    given = plan(at, boxes)
+    held = ask(
+        gates.test_go_live, production(given, "announce"), Outbox(tmp_path, "run-1", ["services.reachable@t3"])
+    )
+    assert (held.outcome, received(boxes)) == (Outcome.FAIL, [])
+    assert held["live to launch, live to mail"].actual == ["services.reachable@t3"]
+
+    sent = ask(gates.test_go_live, production(given, "announce"), Outbox(tmp_path, "run-2"))
+    assert (sent.outcome, len(received(boxes))) == (Outcome.PASS, 1), sent.reason
+    # What was sent stays proven, whatever fails afterwards.
+    later = ask(
+        gates.test_go_live, production(given, "announce"), Outbox(tmp_path, "run-3", ["tls.certificate@t3"])
+    )
+    assert (later.outcome, len(received(boxes))) == (Outcome.PASS, 1), later.reason
+
+
 def test_a_rehearsal_is_a_launch_of_its_own_in_every_run(
     at: dict[str, Any], boxes: dict[str, str], tmp_path: Path
 ) -> None:

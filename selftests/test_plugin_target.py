@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plugin_example import GOOD, SETTINGS, Launch, Seen, gate
+from plugin_example import BAD, GOOD, SETTINGS, Launch, Seen, gate
 
 PROVIDER = """\
 from contextlib import contextmanager
@@ -126,3 +126,21 @@ def test_a_companion_gets_the_gates_that_a_box_sends_it(pytester: pytest.Pyteste
     assert launch.ran() == ["a.one@t3", "a.one@t3/staging"]
     assert seen.out.index("ON rehearsal") < seen.out.index("ON twin")
     assert launch.run("-k", "t3-staging").status == 0
+
+
+def test_the_outbox_knows_what_failed_in_earlier_phases_in_this_run_or_before(pytester: pytest.Pytester) -> None:
+    launch = Launch(pytester)
+    launch.playbook(t7="a.one", t3="b.two", phase1="c.sends", phase5="d.later")
+    tells = 'measure("failed", list(outbox.failed), is_true("x"))'
+    launch.module(
+        "tests/infra/test_a.py",
+        gate("a.one", BAD),
+        gate("b.two"),
+        gate("c.sends", tells, uses="measure, outbox"),
+        gate("d.later", BAD),
+    )
+
+    launch.run("--gonogo-keep-going", "-k", "a.one or c.sends or d.later")
+    assert launch.gates["c.sends@phase1"]["reason"].startswith("failed: a.one@t7;")
+    launch.run("--gonogo-keep-going", "-k", "c.sends")
+    assert launch.gates["c.sends@phase1"]["reason"].startswith("failed: a.one@t7;")

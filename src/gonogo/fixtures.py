@@ -83,9 +83,9 @@ def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:
 
 
 @pytest.fixture
-def outbox(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Outbox:  # noqa: ARG001 - only gates send
+def outbox(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Outbox:
     """Which messages were sent in this launch, so that none is sent twice."""
-    return request.config.stash[TARGETS].outbox
+    return request.config.stash[TARGETS].outbox(gonogo_ask.phase)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,10 +50,12 @@ class Letter:
 class Outbox:
     """The letters of all launches of one ledger."""
 
-    def __init__(self, ledger: Path, run: str) -> None:
+    def __init__(self, ledger: Path, run: str, failed: Sequence[str] = ()) -> None:
         self.folder = ledger / FOLDER
         self.run = run
         """The run that sends now."""
+        self.failed = tuple(failed)
+        """Gates of the phases before this one that are FAIL in the ledger, this run included, and not waived."""
 
     def name(self, message: str, channel: str, *launch: str) -> str:
         """Name of a letter: the same message of the same ``launch`` (project, version, target...) has one only."""

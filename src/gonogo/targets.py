@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gonogo.errors import ToolError
+from gonogo.ledger import read_ledger
+from gonogo.model import PHASES, Outcome
 from gonogo.options import reports_folder
 from gonogo.outbox import Outbox
 from gonogo.scratching import hide_password, open_scratch, secrets_in
+from gonogo.verdict import judge
 
 if TYPE_CHECKING:
     import pytest
@@ -83,10 +87,17 @@ class Targets:
         """Close connections and stop what was brought up."""
         self._stack.close()
 
-    @property
-    def outbox(self) -> Outbox:
-        """Which messages were sent, by this run and by those before it."""
-        return Outbox(self._writer.folder, self._writer.run)
+    def outbox(self, phase: str) -> Outbox:
+        """Which messages were sent, by this run and by those before it, and what speaks against sending more.
+
+        Raises:
+            LedgerError: the ledger can't be read.
+        """
+        state = judge(self._loaded.plan, read_ledger(self._writer.folder), datetime.now(UTC))
+        before = [one for one in state.phases if PHASES.index(one.phase.id) < PHASES.index(phase)]
+        gates = [gate for one in before for gate in one.gates if not gate.waived]
+        failed = [gate.ask.key for gate in gates if gate.outcome is Outcome.FAIL]
+        return Outbox(self._writer.folder, self._writer.run, failed)
 
     @property
     def base_url(self) -> str:

@@ -14,13 +14,21 @@ from gonogo.probes.notify import Draft, copies, send, usable
 
 TAKEN = "launch.toml: notify.channels"
 ARRIVES = "launch.toml: notify.receipts; a message is sent once in a launch"
+GO = "playbook: we launch when every phase is GO"
 ASK_EVERY_S = 0.1
 
 
 def announce(
-    target: Target, measure: Measure, evidence: EvidenceKeeper, outbox: Outbox, found: Sequence[Draft], *, fit: bool
+    target: Target,
+    measure: Measure,
+    evidence: EvidenceKeeper,
+    outbox: Outbox,
+    found: Sequence[Draft],
+    *,
+    fit: bool,
+    failed: Sequence[str] = (),
 ) -> None:
-    """Send what was not sent yet, if it is fit and the launch is armed, and prove all of it.
+    """Send what was not sent yet, if it is fit, nothing ``failed`` and the launch is armed, and prove all of it.
 
     Raises:
         ToolError: nothing was sent, since the launch is not armed or a channel can't be used; or one may
@@ -30,8 +38,11 @@ def announce(
     with HttpProbe(target.base_url, timeout_s=target.settings("notify").link_s) as receivers:
         sending = Sending(target, measure, outbox, receivers)
         errands = [sending.errand(draft, channel) for draft in found for channel in draft.to]
-        if not fit and any(not errand.known for errand in errands):
-            titles = [errand.title for errand in errands if not errand.known]
+        titles = [errand.title for errand in errands if not errand.known]
+        if titles and failed:
+            measure(f"failed gates, so that these were held back: {', '.join(titles)}", list(failed), empty(GO))
+            return
+        if titles and not fit:
             measure("messages held back, as they are not fit to be sent", titles, empty(FILLED_IN))
             return
         sending.prepare([errand for errand in errands if not errand.known])
