@@ -64,6 +64,21 @@ def reason(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def failure(error: BaseException) -> str:
+    """The end of the sentence that says why an address could not be fetched."""
+    text = reason(error)
+    if isinstance(error, httpcore.ProtocolError | httpx.ProtocolError):
+        return f"was not answered in proper HTTP: {text}"
+    if isinstance(error, httpx.DecodingError):
+        return f"sent a body that can't be decoded: {text}"
+    if "certificate" in text.lower() or "Hostname mismatch" in text:
+        known = "; if its authority is one of your own, name it as ca_file" if "issuer" in text else ""
+        return f"failed, the certificate was refused: {text}{known}"
+    if isinstance(error, httpcore.ConnectError | httpx.ConnectError):
+        return f"could not be connected: {text}"
+    return f"failed: {text}"
+
+
 class Deadline(threading.local):
     """When the exchange that this thread is in must have ended, on the monotonic clock."""
 

@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from gonogo.errors import TargetError
-from gonogo.transport import Backend, Deadline, Transport, http2_context, reason, tls_context
+from gonogo.transport import Backend, Deadline, Transport, failure, http2_context, reason, tls_context
 
 MAX_HOPS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -224,7 +224,7 @@ class Edge:
             OSError,
         ) as error:
             kind = CutError if _NO_ANSWER in str(error) else TargetError
-            raise kind(f"{what} {_failure(error)}") from None
+            raise kind(f"{what} {failure(error)}") from None
         finally:
             self._deadline.at = float("inf")
         raise AssertionError("unreachable: every attempt returns or raises")
@@ -278,17 +278,3 @@ def _verdict(error: BaseException) -> bool:
     """Whether an error is an answer by itself, which another try would only ask for again."""
     text = reason(error).lower()
     return "certificate" in text or "mismatch" in text or "refused" in text
-
-
-def _failure(error: BaseException) -> str:
-    """The end of the sentence that says why an address could not be asked."""
-    text = reason(error)
-    if isinstance(error, httpcore.ProtocolError | httpx.ProtocolError):
-        return f"was not answered in proper HTTP: {text}"
-    if isinstance(error, httpx.DecodingError):
-        return f"sent a body that can't be decoded: {text}"
-    if "certificate" in text.lower() or "mismatch" in text.lower():
-        return f"failed, the certificate was refused: {text}"
-    if isinstance(error, httpcore.ConnectError | httpx.ConnectError):
-        return f"could not be connected: {text}"
-    return f"failed: {text}"

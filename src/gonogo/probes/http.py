@@ -20,7 +20,7 @@ import httpcore
 import httpx
 
 from gonogo.errors import TargetError
-from gonogo.transport import Backend, ConnectTo, Deadline, Transport, reason, tls_context
+from gonogo.transport import Backend, ConnectTo, Deadline, Transport, failure, reason, tls_context
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -219,7 +219,7 @@ class HttpProbe:
             raise TargetError(f"GET {request.url} was not answered completely within {limit:g} s") from None
         except (*_TRANSPORT, httpx.InvalidURL) as error:
             again = f" (and so {len(failed)} times before)" if failed else ""
-            raise TargetError(f"GET {request.url} {_failure(error)}{again}") from None
+            raise TargetError(f"GET {request.url} {failure(error)}{again}") from None
         finally:
             self._deadline.at = float("inf")
 
@@ -315,18 +315,3 @@ def _passing(error: BaseException | None) -> bool:
             return False
         error = error.__cause__ or error.__context__
     return passing
-
-
-def _failure(error: BaseException) -> str:
-    """The end of the sentence that says why an address could not be fetched."""
-    text = reason(error)
-    if isinstance(error, httpcore.ProtocolError | httpx.ProtocolError):
-        return f"was not answered in proper HTTP: {text}"
-    if isinstance(error, httpx.DecodingError):
-        return f"sent a body that can't be decoded: {text}"
-    if "certificate" in text.lower() or "Hostname mismatch" in text:
-        known = "; if its authority is one of your own, name it as ca_file" if "issuer" in text else ""
-        return f"failed, the certificate was refused: {text}{known}"
-    if isinstance(error, httpcore.ConnectError | httpx.ConnectError):
-        return f"could not be connected: {text}"
-    return f"failed: {text}"
