@@ -95,9 +95,17 @@ def test_all_measurements_are_kept_and_judged_after_a_bad_one(pytester: pytest.P
     assert "named" not in found["reason"]
 
 
+def test_what_a_failed_gate_printed_is_shown_and_its_sentence_also_with_q(pytester: pytest.Pytester) -> None:
+    launch, seen = ran(pytester, 'print("seen on the way")\nraise TargetError("it is gone")')
+    assert "seen on the way" in seen.out
+
+    assert "it is gone" in launch.run("-q").out.partition("FAILURES")[2].partition("board")[0]
+
+
 def test_a_sentence_comes_without_a_trace_and_a_surprise_with_one(pytester: pytest.Pytester) -> None:
     _, told = ran(pytester, 'raise ToolError("dig is missing")')
-    assert "test_a.py" not in told.out.partition("FAILURES")[2].partition("board")[0]
+    assert told.out.count("dig is missing") == 2  # in the gate's line and in the board, nowhere else
+    assert "test_a.py" not in told.out
     assert "raise ToolError" not in told.out
 
     _, surprised = ran(pytester, 'raise KeyError("x")')

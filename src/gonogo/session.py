@@ -30,7 +30,7 @@ from gonogo.model import (
 )
 from gonogo.options import fault_names, reports_folder
 from gonogo.targets import Targets
-from gonogo.terminal import Progress
+from gonogo.terminal import SENTENCE, Progress, SaidOnce
 from gonogo.verdict import combine, outcome_of
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class GateSession:
         if reporter is not None:
             self.progress = Progress(config, reporter, loaded.plan.phases, self.writer.redact.text)
             config.pluginmanager.register(self.progress, "gonogo-progress")
+            if config.get_verbosity() >= 0:  # with -q gates have no line
+                config.pluginmanager.register(SaidOnce(), "gonogo-said-once")
 
     # ------------------------------------------------------------------ what is planned
 
@@ -186,6 +188,8 @@ class GateSession:
             self._note(item, _outcome_of_error(call))
             if isinstance(call.excinfo.value, GonogoError):  # from a teardown, or a fixture that failed before
                 report.longrepr = str(call.excinfo.value)
+            if isinstance(call.excinfo.value, GonogoError | _Refused):
+                vars(report)[SENTENCE] = True
         elif hasattr(report, "wasxfail") or (report.failed and report.when == "call"):
             why = getattr(report, "wasxfail", "") or str(report.longrepr)
             self._note(item, (Outcome.MISSING, f"expected to fail, and did not ({why}); take xfail off"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,8 @@ _COLOURS = {
     Outcome.ERROR: {"red": True},
 }
 _REASONS_SHOWN = 12
+SENTENCE = "gonogo_sentence"
+"""Attribute of a report whose failure is one sentence, which the gate's line and the board have."""
 
 
 class Progress:
@@ -114,6 +116,23 @@ class Progress:
     def _shown(self, path: object) -> str:
         text, root = str(path), str(self._config.invocation_params.dir)
         return text.removeprefix(root + "/")
+
+
+class SaidOnce:
+    """Leaves failures that gate's line and board tell out of pytest's own list, which would tell them once more."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+        """Hide them while the summary is written; the counts at the end have them all."""
+        stats = terminalreporter.stats
+        every: dict[str, list[Any]] = {name: stats[name] for name in ("failed", "error") if name in stats}
+        for name, reports in every.items():
+            # What a gate printed is to be had nowhere else.
+            stats[name] = [one for one in reports if one.sections or not getattr(one, SENTENCE, False)]
+        try:
+            return (yield)
+        finally:
+            stats.update(every)
 
 
 def launched(state: LaunchState) -> str:
