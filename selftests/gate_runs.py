@@ -15,7 +15,6 @@ from gonogo.playbook import parse_playbook
 ROOT = Path(__file__).parent.parent
 PHASES = parse_playbook((ROOT / "PLAYBOOK.md").read_text(encoding="utf-8"))
 GATES = {gate for phase in PHASES for box in phase.boxes for gate in box.gates}
-WITH_BROWSER = {"smoke.access", "smoke.tracking"}
 WITH_LOAD = {"load.throughput"}
 BESIDE_PAGES = {
     gate for gate in GATES if gate.startswith(("smoke.", "health.endpoint", "stats.", "release.deployed"))

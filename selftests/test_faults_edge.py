@@ -50,8 +50,6 @@ RED = {
     "write-without-session": {"edge.exposure": {"writes": "POST /api/fleet/loads: 201"}},
 }
 """By fault and gate: parts of the names of all measurements that do not hold, and what their values say."""
-SAY_NOTHING = {"redirect-loop": {"HSTS", "agreed", "framed", "uncompressed"}}
-"""With no page there are no headers of pages to judge."""
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,23 @@ import gonogo
 
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
-PURE = ("model", "errors", "statistics", "bounds", "plan", "playbook", "verdict", "selection")
+PURE = ("addresses", "model", "errors", "statistics", "bounds", "plan", "playbook", "verdict", "selection")
 PURE += ("alertmeaning", "alertrouting", "promql")
 PURE += ("messages", "migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
 PURE += ("tls_chain", "tls_wire")
 PURE += ("completeness",)
-BELOW_PROBES = ("errors", "messages", "statistics", "migrations", "schema", "processes", "pgsession", "transport")
+BELOW_PROBES = (
+    "addresses",
+    "errors",
+    "network",
+    "messages",
+    "statistics",
+    "migrations",
+    "schema",
+    "processes",
+    "pgsession",
+    "transport",
+)
 BELOW_PROBES += ("dnswire", "dnszones")
 BELOW_PROBES += ("redaction", "timestamps")
 BELOW_PROBES += ("tls_chain", "tls_hello", "tls_profile", "tls_wire")

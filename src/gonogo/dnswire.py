@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import socket
 import threading
@@ -32,7 +31,6 @@ _PAYLOAD = 1232
 """Largest UDP answer that is asked for, in bytes: what passes every usual path unfragmented."""
 _PAUSE_S = 0.1
 _TRIES = 3
-_NO_WAY = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
 @dataclass(frozen=True, order=True)
@@ -247,17 +245,6 @@ class Asker:
                 self._dead[server.address, server.port, transport] = sentence
             self._log.append({"server": str(server), "question": question, "transport": transport, "error": what})
         return TargetError(sentence)
-
-
-def has_way_to(address: str) -> bool:
-    """Whether this machine has any route to an address; without IPv6 it has none to an IPv6 address."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((address, 53))  # sends nothing
-    except OSError as error:
-        return error.errno not in _NO_WAY
-    return True
 
 
 def _said(error: Exception) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gonogo.dnswire import Asker, Reply, Server, has_way_to, plain
+from gonogo.dnswire import Asker, Reply, Server, plain
 from gonogo.errors import TargetError
+from gonogo.network import has_way
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _name_server(asker: Asker, resolvers: Sequence[Server], name: str, port: int
         alias = next((plain(rrset[0].target) for rrset in reply.records("answer", "CNAME")), alias)
         if reply.rcode != "NOERROR":
             problem = f"{reply.server} answers {reply.rcode} for {name} {kind}"
-    near = [ip for ip in addresses if has_way_to(ip)]
+    near = [ip for ip in addresses if has_way(ip)]
     return NameServer(
         name,
         servers=tuple(Server(ip, port, name) for ip in near),

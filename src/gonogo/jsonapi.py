@@ -15,7 +15,8 @@ import httpcore
 import httpx
 
 from gonogo.errors import TargetError, ToolError
-from gonogo.transport import Backend, ConnectTo, Deadline, Transport, reason, tls_context
+from gonogo.network import reason
+from gonogo.transport import Backend, ConnectTo, Deadline, Transport, tls_context
 
 _RETRY_S = 0.2
 _RETRIES = 2

@@ -5,7 +5,6 @@ Unknown keys, wrong types and impossible combinations are refused before any net
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from datetime import UTC, date, datetime
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from gonogo.addresses import is_address
 from gonogo.errors import ToolError
 from gonogo.model import Launch
 from gonogo.tables.base import FromEnv, Table
@@ -89,7 +89,7 @@ class TargetSettings(Table):
     def _host_port(cls, value: str | None) -> str | None:
         if value is not None:
             host, _ = split_host_port(value)
-            if not _is_ip(host):
+            if not is_address(host):
                 raise ValueError(f"{value!r} must begin with an IP address, e.g. 10.0.0.2:53")
         return value
 
@@ -97,7 +97,7 @@ class TargetSettings(Table):
     @classmethod
     def _ips(cls, value: dict[str, str]) -> dict[str, str]:
         for host, ip in value.items():
-            if not _is_ip(ip):
+            if not is_address(ip):
                 raise ValueError(f'{ip!r} must be an IP address, e.g. {{ "{host}" = "10.0.0.10" }}')
         return value
 
@@ -236,11 +236,3 @@ def split_host_port(text: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not host:
         raise ValueError(f"{text!r} must be written as address:port, e.g. 127.0.0.1:53")
     return host.strip("[]"), int(port)
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

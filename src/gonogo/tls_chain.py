@@ -19,6 +19,8 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from gonogo.addresses import is_address
+
 
 @dataclass(frozen=True)
 class CertificateFacts:
@@ -126,15 +128,6 @@ def covers(name: str, host: str) -> bool:
     if name.startswith("*."):
         return host.partition(".")[2] == name[2:]
     return host == name
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

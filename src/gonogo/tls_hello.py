@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
 import os
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gonogo.errors import InconclusiveError, TargetError
+from gonogo.network import NO_WAY, has_way
 from gonogo.tls_profile import suites as names
 from gonogo.tls_wire import Answer, Offer, WireError, client_hello, read_flight
 
@@ -47,26 +47,11 @@ def dial(ip: str, port: int, timeout_s: float, where: str) -> socket.socket:
     except TimeoutError:
         raise TargetError(f"{where} did not accept a connection within {timeout_s:.3g} s") from None
     except OSError as error:
-        if error.errno in _NO_WAY and not _has_way(ip, port):
+        if error.errno in NO_WAY and ":" in ip and not has_way(ip):
             raise InconclusiveError(
                 f"{where} was not asked, because this machine has no IPv6; run the gate on one that has"
             ) from None
         raise TargetError(f"{where} refused the connection: {error.strerror or error}") from None
-
-
-_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
-
-
-def _has_way(ip: str, port: int) -> bool:
-    """Whether this machine itself knows a way to an IPv6 address; nothing is sent. Others are taken as known."""
-    if ":" not in ip:
-        return True
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.connect((ip, port))
-    except OSError:
-        return False
-    return True
 
 
 @dataclass

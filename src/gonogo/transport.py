@@ -5,7 +5,6 @@ httpx keeps the host of the URL for SNI and verification; only the address that 
 
 from __future__ import annotations
 
-import re
 import ssl
 import threading
 import time
@@ -17,6 +16,7 @@ import httpcore
 import httpx
 
 from gonogo.errors import ToolError
+from gonogo.network import reason
 
 ConnectTo = Callable[[str, int], tuple[str, int]]
 """Maps the host and port of a URL to the address that is connected to."""
@@ -56,12 +56,6 @@ def http2_context(ca_file: Path | str | None) -> ssl.SSLContext:
     except OSError as error:
         raise ToolError(f"ca_file {ca_file} can't be used as a list of authorities: {reason(error)}") from None
     return context
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, without the positions in C sources that OpenSSL appends."""
-    text = re.sub(r"\s*\(_ssl\.c:\d+\)|\[(SSL|Errno)[^]]*\]\s*", "", str(error)).strip(" .")
-    return text or type(error).__name__
 
 
 def failure(error: BaseException) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 import dns.exception
@@ -12,6 +11,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.resolver
 
+from gonogo.addresses import is_address
 from gonogo.dnswire import Asker, Reply, Server, found_in, plain, value_of
 from gonogo.errors import TargetError, ToolError
 
@@ -136,15 +136,6 @@ def as_said(kind: str, value: str, key: str) -> str:
         return value_of(dns.rdata.from_text(dns.rdataclass.IN, kind, value, idna_codec=codec))
     except dns.exception.DNSException as error:
         raise ToolError(f"launch.toml: {key}: {value!r} is no {kind} record ({error}); correct it") from None
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IP address rather than a name."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _facts(reply: Reply) -> DnsAnswer:

@@ -19,7 +19,8 @@ import httpcore
 import httpx
 
 from gonogo.errors import TargetError
-from gonogo.transport import Backend, Deadline, Transport, failure, http2_context, reason, tls_context
+from gonogo.network import reason
+from gonogo.transport import Backend, Deadline, Transport, failure, http2_context, tls_context
 
 MAX_HOPS = 5
 REDIRECTS = (301, 302, 303, 307, 308)

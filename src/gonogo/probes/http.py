@@ -20,7 +20,8 @@ import httpcore
 import httpx
 
 from gonogo.errors import TargetError
-from gonogo.transport import Backend, ConnectTo, Deadline, Transport, failure, reason, tls_context
+from gonogo.network import reason
+from gonogo.transport import Backend, ConnectTo, Deadline, Transport, failure, tls_context
 
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)

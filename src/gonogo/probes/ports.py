@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gonogo import network
 from gonogo.errors import ToolError
 
-_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _AT_ONCE = 200
 """Connections that are tried together; each takes a file descriptor."""
 
@@ -52,14 +52,7 @@ def try_ports(address: str, ports: Sequence[int], timeout_s: float = 3.0) -> tup
 
 def has_way(address: str) -> bool:
     """Whether this machine knows a way to an IPv6 address; nothing is sent. Others are taken as known."""
-    if ":" not in address:
-        return True
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.connect((address, 9))
-    except OSError as error:
-        return error.errno not in _NO_WAY
-    return True
+    return ":" not in address or network.has_way(address)
 
 
 def _batch(address: str, ports: Sequence[int], timeout_s: float) -> dict[int, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import smtplib
 import socket
@@ -18,13 +17,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gonogo.errors import InconclusiveError, TargetError, ToolError
-from gonogo.transport import reason, tls_context
+from gonogo.network import NO_WAY, reason
+from gonogo.transport import tls_context
 
 _RETRY_AFTER_S = 0.2
 _TRIES = 2
 """Connections only: what a service that was reached answers is final."""
 _MOST_BYTES = 1_000_000
-_NO_WAY = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _HOLDS_S = 0.2
 """A balancer without anything behind it hangs up sooner."""
 
@@ -139,7 +138,7 @@ def _connected(place: Place, ends: float, context: ssl.SSLContext | None) -> Ite
     except TimeoutError:
         raise _UnreachedError(f"did not accept a connection within {place.timeout_s:g} s") from None
     except OSError as error:
-        if ":" in place.ip and error.errno in _NO_WAY:
+        if ":" in place.ip and error.errno in NO_WAY:
             raise InconclusiveError(f"{place} was not tried: this machine has no way to IPv6") from None
         raise _UnreachedError(f"refused the connection: {reason(error)}") from None
     left = max(ends - time.monotonic(), 0.001)

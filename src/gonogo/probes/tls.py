@@ -6,7 +6,6 @@ verified in a handshake of its own, as a client would, against the same authorit
 
 from __future__ import annotations
 
-import re
 import ssl
 import time
 import warnings
@@ -20,6 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from gonogo.errors import TargetError, ToolError
+from gonogo.network import reason
 from gonogo.tls_chain import (
     CertificateFacts,
     anchored,
@@ -167,7 +167,7 @@ def inspect(
     except TimeoutError:
         raise TargetError(f"{where} did not complete a TLS handshake within {timeout_s:g} s") from None
     except OSError as error:
-        raise _RefusedError(f"{where} failed the TLS handshake: {_reason(error)}") from None
+        raise _RefusedError(f"{where} failed the TLS handshake: {reason(error)}") from None
     try:
         sent = read(der)
         with tolerant():
@@ -240,7 +240,7 @@ def _strict_context(ca_file: Path | str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     except OSError as error:
-        raise ToolError(f"ca_file {ca_file} can't be used as a list of authorities: {_reason(error)}") from None
+        raise ToolError(f"ca_file {ca_file} can't be used as a list of authorities: {reason(error)}") from None
     context.check_hostname = False
     # Python 3.13 adds rules that no browser has.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -292,9 +292,3 @@ def _authorities(ca_file: Path | str | None) -> list[x509.Certificate]:
             "this machine has no list of trusted authorities; install ca-certificates or name a ca_file"
         )
     return roots
-
-
-def _reason(error: BaseException) -> str:
-    """What an error says, without the positions in C sources that OpenSSL appends."""
-    text = re.sub(r"\s*\(_ssl\.c:\d+\)|\[(SSL|Errno)[^]]*\]\s*", "", str(error)).strip(" .")
-    return text or type(error).__name__

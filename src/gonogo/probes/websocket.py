@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from gonogo.errors import TargetError
+from gonogo.network import reason
 
 CLOSE_S = 1.0
 """How long the server may take to answer our close before the connection is cut."""
@@ -246,7 +247,7 @@ class Listener:
         except TimeoutError:
             raise LateError(f"{self.url} {what} within {timeout_s:g} s") from None
         except (WebSocketException, OSError, EOFError) as error:
-            raise TargetError(f"{self.url} ended the connection: {_reason(error)}") from None
+            raise TargetError(f"{self.url} ended the connection: {reason(error)}") from None
 
     def _flush(self, deadline: float) -> None:
         for data in self._protocol.data_to_send():
@@ -325,11 +326,11 @@ def listen(
         except (InvalidHeader, NegotiationError) as error:
             raise TargetError(
                 f"{url} answered the WebSocket handshake with 101, but not as RFC 6455, section 4.1, asks: "
-                f"{_reason(error)}"
+                f"{reason(error)}"
             ) from None
         except (WebSocketException, OSError, EOFError, ValueError) as error:
             raise TargetError(
-                f"{url} could not be opened ({address[0]} port {address[1]}): {_reason(error)}"
+                f"{url} could not be opened ({address[0]} port {address[1]}): {reason(error)}"
             ) from None
         listener.handshake_s = time.perf_counter() - started
         stack.callback(listener.close)
@@ -373,9 +374,3 @@ def hold(
                 listener.send(auth, left)
             facts.append(listener.first(min(first_message_s, max(ends - time.monotonic(), 0.001))))
         yield tuple(facts)
-
-
-def _reason(error: BaseException) -> str:
-    """What an error says, without the positions in C sources that OpenSSL appends."""
-    text = re.sub(r"\s*\(_ssl\.c:\d+\)|\[(SSL|Errno)[^]]*\]\s*", "", str(error)).strip(" .")
-    return text or type(error).__name__

@@ -1,0 +1,30 @@
+"""What this machine's own network, and its errors, have to say."""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+
+NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""Errors of a machine that knows no way to an address, whatever is there."""
+
+
+def has_way(address: str) -> bool:
+    """Whether this machine has any route to an IP address; nothing is sent.
+
+    Without IPv6 it has none to an IPv6 address.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((address, 9))
+    except OSError as error:
+        return error.errno not in NO_WAY
+    return True
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, without the positions in C sources that OpenSSL appends."""
+    text = re.sub(r"\s*\(_ssl\.c:\d+\)|\[(SSL|Errno)[^]]*\]\s*", "", str(error)).strip(" .")
+    return text or type(error).__name__
