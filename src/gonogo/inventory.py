@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import importlib.util
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from gonogo.tables.base import Exists, FromEnv, Runs
 
 _LAUNCH_PHASE = "phase5"
 """The phase in which people are told: what comes before it must have a place in the plan."""
-_FILE_KEYS = re.compile(r"\.(?:ca_file|docs\.files\[\d+\])$")
-"""Settings that name files, beside those that are marked."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +274,7 @@ def _is_file(entry: _Entry) -> bool:
         return False
     if entry.key.endswith(".http.openapi"):  # else it is a path of the target
         return not entry.value.startswith("/")
-    return Exists in entry.marks or _FILE_KEYS.search(entry.key) is not None
+    return Exists in entry.marks
 
 
 def _roles(phases: tuple[Phase, ...]) -> list[str]:

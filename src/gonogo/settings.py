@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from gonogo.addresses import is_address
 from gonogo.errors import ToolError
 from gonogo.model import Launch
-from gonogo.tables.base import FromEnv, Table
+from gonogo.tables.base import File, FromEnv, Table
 from gonogo.tables.change import Change
 from gonogo.tables.dns import Dns
 from gonogo.tables.edge import Edge
@@ -41,7 +41,7 @@ class TargetSettings(Table):
     """Another target, whose tables serve where this one has none of its own."""
     base_url: str | None = None
     database_url: str | FromEnv | None = None
-    ca_file: str | None = None
+    ca_file: File | None = None
     resolver: str | None = None
     address: dict[str, str] = Field(default={})
     staging: str | None = None

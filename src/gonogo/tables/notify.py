@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from gonogo import messages as texts
-from gonogo.tables.base import FromEnv, Names, Table
+from gonogo.tables.base import Files, FromEnv, Names, Table
 
 
 class UnaskedLink(Table):
@@ -100,7 +100,7 @@ class Docs(Table):
 
     links: Names = ()
     """Addresses, or paths of the target; with ``$NAME``."""
-    files: Names = ("PLAYBOOK.md",)
+    files: Files = ("PLAYBOOK.md",)
     """Markdown documents whose links are followed, with wildcards, relative to the plan's folder."""
     unasked: tuple[UnaskedLink, ...] = Field(default=(), strict=False)
     timeout_s: float = Field(default=5.0, gt=0, le=60)
