@@ -71,6 +71,24 @@ def samples_needed(limit: float, hits: int = 0, confidence: float = 0.95) -> int
     return high
 
 
+def hits_borne(limit: float, n: int, confidence: float = 0.95) -> int | None:
+    """Most hits with which ``n`` samples still prove a rate below ``limit``; ``None`` if not even none would do.
+
+    For a limit of 0.001 at 95 %: none in 2,994 or fewer, 0 in 2,995, 1 in 4,742.
+    """
+    most = _first_rank(n, lambda k: binomial_cdf(k - 1, n, limit) > 1.0 - confidence)
+    borne = (n if most is None else most - 1) - 1
+    return borne if borne >= 0 else None
+
+
+def hits_that_refute(limit: float, n: int, confidence: float = 0.95) -> int | None:
+    """Fewest hits with which ``n`` samples prove a rate of ``limit`` or more; ``None`` if not even n would do.
+
+    So many hits among the first of ``n`` samples decide: whatever follows, the answer stays.
+    """
+    return _first_rank(n, lambda k: 1.0 - binomial_cdf(k - 1, n, limit) <= 1.0 - confidence)
+
+
 def quantile(samples: Sequence[float], q: float) -> float:
     """The ``q`` quantile as an observed value: the smallest one that at least a share ``q`` does not exceed.
 

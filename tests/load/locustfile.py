@@ -1,25 +1,25 @@
-"""Offers requests on a fixed schedule (open model) and counts what came back.
+"""Offers requests on a fixed schedule (open model) and keeps what came of each, exactly.
 
 A slow answer must not slow the questions: each request has its due time, is sent then whether
 or not earlier ones have been answered, and its latency counts from that due time. So a target
 that stalls for two seconds shows the stall in every request that it kept waiting.
 
-By hand, against any host::
+By hand, against any host, also without ``--headless`` for Locust's web page::
 
     GONOGO_LOAD_RPS=20 GONOGO_LOAD_DURATION_S=10 locust -f tests/load/locustfile.py \
         --headless -u 1 --host https://app.example.org
 
-One user is enough, however high the rate. Environment:
+One user a process is enough, however high the rate; others of the same process do nothing.
+On further machines: ``locust -f tests/load/locustfile.py --worker --master-host ...``; they get
+everything else from the master, and need no settings of their own. Environment:
 
+    GONOGO_LOAD_JOB         file with the whole job as JSON, as gonogo.probes.load writes it; or
     GONOGO_LOAD_RPS         requests offered per second (20)
     GONOGO_LOAD_DURATION_S  seconds that count (30)
     GONOGO_LOAD_WARMUP_S    seconds before that, at the same rate, not counted (3)
     GONOGO_LOAD_TIMEOUT_S   limit in seconds for one request (10)
     GONOGO_LOAD_REQUESTS    JSON list of {"path": ..., "weight": ...} ([{"path": "/", "weight": 1}])
-    GONOGO_LOAD_MAX_BYTES   limit for one body (5000000)
     GONOGO_LOAD_CA_FILE     PEM file of the authorities to trust (the system's)
-    GONOGO_LOAD_HOSTS       JSON map of "name:port" to ["address", port], for names that DNS lacks
-    GONOGO_LOAD_RESULT      file that receives the exact result as JSON (none)
     GONOGO_LOAD_PARENT      process id whose end also ends this run (none)
 """
 
@@ -28,52 +28,324 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
+import resource
 import socket
 import ssl
 import time
-from dataclasses import dataclass, field
+import traceback
 from pathlib import Path
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]  # gevent ships no types
+import gevent.event  # type: ignore[import-untyped]
+import gevent.pool  # type: ignore[import-untyped]
 import gevent.socket  # type: ignore[import-untyped]
-from geventhttpclient.url import URL
-from locust import events, task
-from locust.contrib.fasthttp import FastHttpUser
+from geventhttpclient import HTTPClient
+from locust import User, events, task
+from locust.runners import WorkerRunner
+
+from gonogo.arrivals import Stretch, schedule, spread
+from gonogo.loadrules import Limits
+from gonogo.loadtally import THROTTLED, Columns, Tally
+
+REPORT_S = 0.5
+"""How often a generator tells what came in."""
+SILENT_S = 5.0
+"""A generator that tells nothing for so long is lost."""
+LAG_S = 0.1
+BEGINS_S = 0.3
+"""From the word to start to the first request, so that every generator has it."""
+MOST_OUT = 4000
+UNDO_S = 10.0
+PARENT = int(os.environ.get("GONOGO_LOAD_PARENT") or 0)
 
 
 def _setting(name: str, default: float) -> float:
     return float(os.environ.get(f"GONOGO_LOAD_{name}") or default)
 
 
-RPS = _setting("RPS", 20.0)
-DURATION_S = _setting("DURATION_S", 30.0)
-WARMUP_S = _setting("WARMUP_S", 3.0)
-TIMEOUT_S = _setting("TIMEOUT_S", 10.0)
-MAX_BYTES = int(_setting("MAX_BYTES", 5_000_000))
-REQUESTS: list[dict[str, Any]] = json.loads(
-    os.environ.get("GONOGO_LOAD_REQUESTS") or '[{"path": "/", "weight": 1}]'
-)
-HOSTS: dict[str, list[Any]] = json.loads(os.environ.get("GONOGO_LOAD_HOSTS") or "{}")
-CA_FILE = os.environ.get("GONOGO_LOAD_CA_FILE") or None
-RESULT = os.environ.get("GONOGO_LOAD_RESULT")
-PARENT = int(_setting("PARENT", 0))
+def _job(host: str | None) -> dict[str, Any]:
+    """The whole job: what the probe wrote, or what single variables say."""
+    if file := os.environ.get("GONOGO_LOAD_JOB"):
+        job: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
+        return job
+    rps = _setting("RPS", 20.0)
+    ca_file = os.environ.get("GONOGO_LOAD_CA_FILE")
+    warmup = Stretch("warm-up", rps, _setting("WARMUP_S", 3.0))
+    stretches = [vars(warmup), vars(Stretch("steady", rps, _setting("DURATION_S", 30.0)))]
+    return {
+        "base_url": host or "",
+        "stretches": [one for one in stretches if one["duration_s"]],
+        "requests": json.loads(os.environ.get("GONOGO_LOAD_REQUESTS") or '[{"path": "/", "weight": 1}]'),
+        "timeout_s": _setting("TIMEOUT_S", 10.0),
+        "ca_pem": Path(ca_file).read_text(encoding="ascii") if ca_file else None,
+        "stats": True,
+    }
 
-# Enough connections for every request that can be waiting at once: the generator must never be
-# the queue. The upper limit keeps within common limits on open files.
-CONCURRENCY = min(max(math.ceil(RPS * TIMEOUT_S), 10), 900)
 
-
-def _map_names() -> None:
+def _map_names(hosts: dict[str, list[Any]]) -> None:
     """Sends mapped names to their addresses; URL, SNI and verification keep the name."""
     original = gevent.socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
-        address = HOSTS.get(f"{host}:{port}")
+        address = hosts.get(f"{host}:{port}")
         return original(*(address or (host, port)), *args, **options)
 
     gevent.socket.getaddrinfo = getaddrinfo
     socket.getaddrinfo = getaddrinfo
+
+
+def _open_files(wanted: int) -> int:
+    """Connections that may be open at once, after asking for as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted + 100 if hard == resource.RLIM_INFINITY else min(wanted + 100, hard)
+    if most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(min(wanted, max(most, soft) - 100), 10)
+
+
+class Offering:
+    """One generator's share of the schedule: every ``count``-th request, from its ``index`` on."""
+
+    def __init__(self, job: dict[str, Any], index: int, count: int) -> None:
+        self.job = job
+        self.requests: list[dict[str, Any]] = job["requests"]
+        stretches = [Stretch(**one) for one in job["stretches"]]
+        peak = max(one.peak_rps for one in stretches)
+        if peak > (job.get("max_rps") or math.inf):
+            raise RuntimeError(f"the schedule reaches {peak:g} RPS, above the cap of {job['max_rps']:g}; nothing sent")
+        chance = random.Random(job.get("seed", 0))  # noqa: S311 - the same arrivals each time
+        due = schedule(stretches, (lambda: chance.expovariate(1.0)) if job.get("poisson") else None)
+        mixed = spread([int(one.get("weight", 1)) for one in self.requests], len(due))
+        self.plan = list(enumerate(zip(due, mixed, strict=True)))[index::count]
+        self.timeout_s: float = job["timeout_s"]
+        # Enough connections for every request that can be waiting at once: the generator must never be the queue.
+        self.most_out = _open_files(min(max(math.ceil(peak / count * self.timeout_s * 1.2), 50), MOST_OUT))
+        self.client = self._client()
+        self.rows, self.told = Columns(), 0
+        self.lags: list[float] = []
+        self.created: list[str] = []
+        self.sent = self.dropped = 0
+        self.stopped = False
+        self.started = 0.0
+
+    def _client(self) -> Any:
+        """No redirects, no cookies, and no tries of its own.
+
+        It would repeat a GET whose connection broke as often as its pool is large, and report only
+        the last try. One repeat is right (a kept connection may just have been closed); more would
+        turn a target that drops connections into one that is merely slow.
+        """
+        # Made once: a context for each connection would read the list of authorities every time.
+        context = ssl.create_default_context(cadata=self.job.get("ca_pem"))
+        client = HTTPClient.from_url(
+            self.job["base_url"],
+            concurrency=self.most_out,
+            connection_timeout=self.timeout_s,
+            network_timeout=self.timeout_s,
+            ssl_context_factory=lambda *_, **__: context,
+        )
+        client._connection_pool.size = 0
+        return client
+
+    def run(self, tell: Any) -> dict[str, Any]:
+        """Goes through its share once and waits for what is still out; returns what is to be known of the generator."""
+        self.started = time.perf_counter() + BEGINS_S
+        helpers = [gevent.spawn(self._tell_on, tell), gevent.spawn(self._watch_loop)]
+        out: set[Any] = set()
+        begun, cpu = time.perf_counter(), time.process_time()
+        for number, (due, request) in self.plan:
+            gevent.sleep(max(self.started + due - time.perf_counter(), 0))
+            if self.stopped:
+                break
+            if len(out) >= self.most_out:
+                self.dropped += 1
+                continue
+            self.sent += 1
+            late = (time.perf_counter() - self.started - due) * 1000
+            greenlet = gevent.spawn(self._one, number, due, late, request)
+            out.add(greenlet)
+            greenlet.link(out.discard)
+        cpu_share = (time.process_time() - cpu) / max(time.perf_counter() - begun, 0.001)
+        gevent.joinall(list(out), timeout=self.timeout_s + 2)
+        gevent.killall(list(out), block=True, timeout=2)
+        left = self._undo()
+        gevent.killall(helpers, block=True, timeout=2)
+        self._tell(tell)
+        ordered = sorted(self.lags) or [0.0]
+        return {
+            "rows": self.told,
+            "sent": self.sent,
+            "dropped": self.dropped,
+            "cpu_share": cpu_share,
+            "cpu_s": time.process_time() - cpu,
+            "lag_p99_ms": ordered[math.ceil(0.99 * len(ordered)) - 1],
+            "created": len(self.created),
+            "left": left,
+        }
+
+    def _one(self, number: int, due: float, late: float, request: int) -> None:
+        """One request, from its due time to its last byte, within its limit."""
+        bad, ends = "timeout", math.inf
+        try:
+            limit = max(self.started + due + self.timeout_s - time.perf_counter(), 0.001)
+            with gevent.Timeout(limit, False):
+                bad = self._ask(self.requests[request], number)
+            ends = (time.perf_counter() - self.started - due) * 1000
+        finally:
+            self.rows.add(due, ends, late, request, bad)
+        if self.job.get("stats"):
+            one = self.requests[request]
+            events.request.fire(
+                request_type=one.get("method", "GET"),
+                name=one["path"],
+                response_time=ends,
+                response_length=0,
+                exception=RuntimeError(bad) if bad else None,
+                context={},
+            )
+
+    def _ask(self, one: dict[str, Any], number: int) -> str:
+        """Reads one answer to its end; returns what was wrong with it, or an empty string."""
+        headers = {"Accept-Encoding": "identity", **self.job.get("headers", {}), **one.get("headers", {})}
+        body = one.get("body", "").replace("{n}", str(number))
+        if body:
+            headers.setdefault("Content-Type", "application/json")
+        path, most = one["path"].replace("{n}", str(number)), self.job.get("max_bytes", 5_000_000)
+        try:
+            with self.client.request(one.get("method", "GET"), path, body=body.encode(), headers=headers) as response:
+                size = 0
+                while chunk := response.read(65_536):
+                    size += len(chunk)
+                    if size > most:
+                        return f"more than {most} bytes"
+                status = response.status_code
+                if 200 <= status < 300:
+                    if one.get("undo"):
+                        self.created.append(str(response.get("location") or ""))
+                    return ""
+                polite = status == 429 or (status == 503 and response.get("retry-after") is not None)
+        except Exception as error:  # noqa: BLE001 - whatever a request ends in is one failed request
+            return f"{type(error).__name__}: {error}"[:200]
+        return f"{THROTTLED if polite else ''}HTTP {status}"
+
+    def _undo(self) -> list[str]:
+        """Deletes what was made; returns what could not be."""
+        left: list[str] = []
+
+        def delete(place: str) -> None:
+            path = place if place.startswith("/") else place.removeprefix(self.job["base_url"])
+            bad = self._ask({"method": "DELETE", "path": path}, 0) if path.startswith("/") else "no Location"
+            if bad and bad != "HTTP 404":
+                left.append(f"{place or 'somewhere'}: {bad}")
+
+        pool = gevent.pool.Pool(10)
+        with gevent.Timeout(UNDO_S + len(self.created) * 0.05, False):
+            pool.map(delete, self.created)
+            return left
+        return [*left, "time was up"]
+
+    def _watch_loop(self) -> None:
+        while True:
+            before = time.perf_counter()
+            gevent.sleep(LAG_S)
+            self.lags.append((time.perf_counter() - before - LAG_S) * 1000)
+
+    def _tell_on(self, tell: Any) -> None:
+        while True:
+            gevent.sleep(REPORT_S)
+            self._tell(tell)
+
+    def _tell(self, tell: Any) -> None:
+        rows, self.rows = self.rows, Columns()
+        self.told += len(rows.due)
+        tell(rows.pack())
+
+
+class Collecting:
+    """Puts together what generators tell; in the master, or in the only process."""
+
+    def __init__(self, environment: Any) -> None:
+        self.runner = environment.runner
+        self.by_hand = environment.web_ui is not None
+        self.job = _job(environment.host)
+        clients = getattr(self.runner, "clients", None)
+        self.clients = ["local"] if clients is None else [one.id for one in clients.values()]
+        limits = {name: Limits(**one) for name, one in self.job.get("limits", {}).items()}
+        self.tally = Tally([Stretch(**one) for one in self.job["stretches"]], limits, self.clients)
+        self.stopped = self.error = ""
+        self.started = time.perf_counter() + BEGINS_S
+        self.ended = False
+
+    def now_s(self) -> float:
+        """Seconds since the first request was due."""
+        return time.perf_counter() - self.started
+
+    def begin(self) -> None:
+        """Gives every generator its share."""
+        for index, client in enumerate(self.clients):
+            share = {"job": self.job, "index": index, "count": len(self.clients)}
+            self._send("gonogo.start", share, client)
+        gevent.spawn(self._look_after)
+
+    def take(self, msg: Any) -> None:
+        """Enters what a generator told."""
+        if not self.ended and msg.node_id in self.tally.shares:
+            self.tally.take(msg.node_id, self.now_s(), msg.data)
+            if not self.stopped and (why := self.tally.decided):
+                self.stop(why)
+
+    def done(self, msg: Any) -> None:
+        """Notes that a generator has ended."""
+        if self.ended or msg.node_id not in self.tally.shares:
+            return
+        self.error = self.error or msg.data.get("error", "")
+        self.tally.end(msg.node_id, self.now_s(), msg.data)
+        if self.tally.complete or self.error:
+            self.finish([])
+
+    def stop(self, why: str) -> None:
+        """Lets no further request be sent."""
+        self.stopped = why
+        for client in self.clients:
+            self._send("gonogo.stop", {}, client)
+
+    def finish(self, lost: list[str]) -> None:
+        """Leaves the result, complete or not at all: the reader takes the file's presence for its end."""
+        self.ended = True
+        if file := self.job.get("result"):
+            document = self.tally.document(self.stopped, lost) | {"error": self.error}
+            draft = Path(f"{file}.part")
+            draft.write_text(json.dumps(document), encoding="utf-8")
+            draft.replace(file)
+        gevent.spawn(self.runner.stop if self.by_hand else self.runner.quit)
+
+    def _send(self, what: str, data: dict[str, Any], client: str) -> None:
+        self.runner.send_message(what, data, client_id=None if client == "local" else client)
+
+    def _look_after(self) -> None:
+        """Tells how it goes, hears the word to stop, and misses generators that fall silent."""
+        while not self.ended:
+            gevent.sleep(REPORT_S)
+            if file := self.job.get("progress"):
+                draft = Path(f"{file}.part")
+                draft.write_text(json.dumps(self.tally.progress(self.now_s())), encoding="utf-8")
+                draft.replace(file)
+            if (file := self.job.get("stop")) and not self.stopped and Path(file).exists():
+                self.stop(Path(file).read_text(encoding="utf-8"))
+            if lost := self.tally.silent(self.now_s(), SILENT_S):
+                self.finish([f"worker {self.clients.index(name) + 1} of {len(self.clients)} fell silent" for name in lost])
+
+
+class _State:
+    """What this process knows of the run that goes on."""
+
+    environment: Any = None
+    share = gevent.event.AsyncResult()
+    offering: Offering | None = None
+    collecting: Collecting | None = None
+    busy = False
 
 
 def _follow_parent() -> None:
@@ -84,169 +356,54 @@ def _follow_parent() -> None:
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's hooks have no types
-def _prepare(**_: Any) -> None:
-    if HOSTS:
-        _map_names()
+def _prepare(environment: Any, **_: Any) -> None:
     if PARENT:
         gevent.spawn(_follow_parent)
+    _State.environment = environment
+    listeners = {
+        "gonogo.start": lambda msg, **_: _State.share.set(msg.data),
+        "gonogo.stop": lambda **_: _stop(),
+        "gonogo.rows": lambda msg, **_: _State.collecting and _State.collecting.take(msg),
+        "gonogo.done": lambda msg, **_: _State.collecting and _State.collecting.done(msg),
+    }
+    for name, listener in listeners.items():
+        environment.runner.register_message(name, listener)
 
 
-# Made once: a context for each connection would read the list of authorities every time.
-CONTEXT = ssl.create_default_context(cafile=CA_FILE)
+def _stop() -> None:
+    if _State.offering is not None:
+        _State.offering.stopped = True
 
 
-def _shared_context(*_: Any, **__: Any) -> ssl.SSLContext:
-    return CONTEXT
+@events.test_start.add_listener  # type: ignore[untyped-decorator]
+def _renew(**_: Any) -> None:
+    _State.share, _State.busy, _State.offering = gevent.event.AsyncResult(), False, None
 
 
-def mix(requests: list[dict[str, Any]], count: int) -> list[str]:
-    """``count`` paths in which each appears by its weight, spread as evenly as can be."""
-    credit = dict.fromkeys((r["path"] for r in requests), 0.0)
-    weights = {r["path"]: float(r.get("weight", 1)) for r in requests}
-    total = sum(weights.values())
-    paths = []
-    for _ in range(count):
-        for path, weight in weights.items():
-            credit[path] += weight
-        chosen = max(credit, key=lambda path: credit[path])
-        credit[chosen] -= total
-        paths.append(chosen)
-    return paths
+@events.spawning_complete.add_listener  # type: ignore[untyped-decorator]
+def _begin(**_: Any) -> None:
+    if not isinstance(_State.environment.runner, WorkerRunner):
+        _State.collecting = Collecting(_State.environment)
+        _State.collecting.begin()
 
 
-@dataclass
-class Tally:
-    """What became of every request that counts, each as it came in."""
-
-    planned: int
-    sent: int = 0
-    paths: list[str] = field(default_factory=list)
-    latencies_ms: list[float] = field(default_factory=list)
-    """From the due time to the last byte, or to the failure; in the order of ``paths``."""
-    failures: list[str] = field(default_factory=list)
-    """The kind of each failure, or an empty string; in the order of ``paths``."""
-    lateness_ms: list[float] = field(default_factory=list)
-    """How late the generator itself was with each request."""
-    in_window: int = 0
-    """Good answers that were complete before the measured time was over."""
-    warmup_requests: int = 0
-    warmup_failures: int = 0
-
-    def add(self, path: str, due: float, ended: float, failure: str, window: tuple[float, float]) -> None:
-        """Enters one finished request; times are those of ``perf_counter``."""
-        if due < window[0]:
-            self.warmup_requests += 1
-            self.warmup_failures += bool(failure)
-            return
-        self.paths.append(path)
-        self.latencies_ms.append((ended - due) * 1000)
-        self.failures.append(failure)
-        self.in_window += not failure and ended <= window[1]
-
-
-class Arrivals(FastHttpUser):
+class Arrivals(User):
     """One user that starts a request whenever one is due."""
-
-    host = os.environ.get("GONOGO_LOAD_HOST") or None
-    insecure = False
-    concurrency = CONCURRENCY
-    network_timeout = TIMEOUT_S
-    connection_timeout = TIMEOUT_S
-    ssl_context_factory = staticmethod(_shared_context)
 
     @task
     def offer(self) -> None:
-        """Goes through the schedule once, waits for what is still out, and ends the run."""
+        """Waits for this process's share, goes through it once, and tells what became of it."""
+        runner = self.environment.runner
+        share = _State.share.get()
+        if _State.busy:
+            gevent.sleep(math.inf)
+        _State.busy = True
         try:
-            self._http = self._plain_client()
-            _write(*self._offer())
-        finally:
-            # Also after an error: Locust would start the task anew, and the schedule with it.
-            self.environment.runner.quit()
-
-    def _plain_client(self) -> Any:
-        """The client underneath: no redirects, no cookies, and no tries of its own.
-
-        It would repeat a GET whose connection broke as often as its pool is large, and report only
-        the last try. One repeat is right (a kept connection may just have been closed); more would
-        turn a target that drops connections into one that is merely slow.
-        """
-        client = self.client.client.clientpool.get_client(URL(str(self.host)))
-        client._connection_pool.size = 0
-        return client
-
-    def _offer(self) -> tuple[Tally, int]:
-        """Runs the schedule; returns what came in, and how many requests never ended."""
-        warmup = round(RPS * WARMUP_S)
-        paths = mix(REQUESTS, warmup + round(RPS * DURATION_S))
-        started = time.perf_counter()
-        window = (started + warmup / RPS, started + len(paths) / RPS)
-        tally = Tally(planned=len(paths) - warmup)
-        out = set()
-        for number, path in enumerate(paths):
-            due = started + number / RPS
-            gevent.sleep(max(due - time.perf_counter(), 0))
-            if number >= warmup:
-                tally.sent += 1
-                tally.lateness_ms.append((time.perf_counter() - due) * 1000)
-            greenlet = gevent.spawn(self._one, path, due, window, tally)
-            out.add(greenlet)
-            greenlet.link(out.discard)
-        gevent.joinall(list(out), timeout=TIMEOUT_S + 2)
-        unfinished = len(out)
-        gevent.killall(list(out), block=False)
-        return tally, unfinished
-
-    def _one(self, path: str, due: float, window: tuple[float, float], tally: Tally) -> None:
-        """One request, from its due time to its last byte, within its limit."""
-        failure = "timeout"
-        with gevent.Timeout(max(due + TIMEOUT_S - time.perf_counter(), 0.001), False):
-            failure = self._fetch(path)
-        ended = time.perf_counter()
-        tally.add(path, due, ended, failure, window)
-        self.environment.events.request.fire(
-            request_type="GET",
-            name=path,
-            response_time=(ended - due) * 1000,
-            response_length=0,
-            exception=RuntimeError(failure) if failure else None,
-            context={},
-        )
-
-    def _fetch(self, path: str) -> str:
-        """Reads one answer to its end; returns the kind of failure, or an empty string."""
-        try:
-            with self._http.request("GET", path, headers={"Accept-Encoding": "identity"}) as response:
-                size = 0
-                while chunk := response.read(65_536):
-                    size += len(chunk)
-                    if size > MAX_BYTES:
-                        return f"more than {MAX_BYTES} bytes"
-                status = response.status_code
-        except Exception as error:  # noqa: BLE001 - whatever a request ends in is one failed request
-            return f"{type(error).__name__}: {error}"[:200]
-        return "" if 200 <= status < 300 else f"HTTP {status}"
-
-
-def _write(tally: Tally, unfinished: int) -> None:
-    """Leaves the result, complete or not at all: the reader takes the file's presence for its end."""
-    if not RESULT:
-        return
-    document = {
-        "complete": True,
-        "rps": RPS,
-        "duration_s": DURATION_S,
-        "planned": tally.planned,
-        "sent": tally.sent,
-        "unfinished": unfinished,
-        "in_window": tally.in_window,
-        "paths": tally.paths,
-        "latencies_ms": tally.latencies_ms,
-        "failures": tally.failures,
-        "lateness_ms": tally.lateness_ms,
-        "warmup_requests": tally.warmup_requests,
-        "warmup_failures": tally.warmup_failures,
-    }
-    draft = Path(f"{RESULT}.part")
-    draft.write_text(json.dumps(document), encoding="utf-8")
-    draft.replace(RESULT)
+            _map_names(share["job"].get("hosts", {}))
+            _State.offering = Offering(share["job"], share["index"], share["count"])
+            summary = _State.offering.run(lambda rows: runner.send_message("gonogo.rows", rows))
+        except Exception as error:  # noqa: BLE001 - told where somebody reads it
+            traceback.print_exc()
+            summary = {"rows": 0, "error": f"{type(error).__name__}: {error}"}
+        runner.send_message("gonogo.done", summary)
+        gevent.sleep(math.inf)

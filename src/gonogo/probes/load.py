@@ -1,8 +1,8 @@
-"""Puts load on a target with Locust, in a process of its own, and reads what came of it.
+"""Puts load on a target with Locust, in processes of its own, and reads what came of it.
 
 Locust replaces the standard library's sockets when it is imported, which would break the process
-that asks. So it is started as a program, is told what to do through its environment, and leaves
-one file of exact values.
+that asks. So it is started as a program, is told what to do by a file, and leaves one file of
+exact values.
 """
 
 from __future__ import annotations
@@ -11,20 +11,71 @@ import contextlib
 import json
 import math
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gonogo.arrivals import Stretch, schedule
 from gonogo.errors import ToolError
+from gonogo.loadfacts import LoadFacts, Row
+from gonogo.loadrules import Generator, Limits
 
 START_S = 20.0
 """How long Locust may take to start and to stop."""
+LOOK_S = 0.25
+LIMITED = "generator limited"
+"""How a sentence begins that blames the side that asks."""
+
+Told = Callable[[Mapping[str, float]], str]
+"""Is told how the run goes, every now and then; what it returns, if anything, ends the run and says why."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of request of the mix."""
+
+    path: str
+    """``{n}`` in path and body becomes the request's number in the schedule."""
+    weight: int = 1
+    method: str = "GET"
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    undo: bool = False
+    """Whether what it makes, as its answer's ``Location`` says, is deleted after the run."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.path if self.method == "GET" else f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that ask, beside the one that puts their figures together."""
+
+    local: int = 0
+    """Started here; without any, and without remote ones, one process does all of it."""
+    remote: int = 0
+    """Awaited: ``locust -f ... --worker --master-host ...`` somewhere else."""
+    bind: str = "127.0.0.1"
+    """Address at which remote ones find us."""
+    port: int = 0
+    """Any free one if 0."""
+    within_s: float = 30.0
+    """How long remote ones may take to come."""
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return self.local + self.remote
 
 
 @dataclass(frozen=True)
@@ -32,199 +83,197 @@ class Plan:
     """What load to put on what."""
 
     base_url: str
-    requests: tuple[tuple[str, int], ...]
-    """Paths and their weights."""
-    rps: float
-    """Requests offered per second, whether or not earlier ones have been answered."""
-    duration_s: float
-    warmup_s: float = 3.0
+    requests: tuple[Request, ...]
+    stretches: tuple[Stretch, ...]
+    """The schedule: requests leave by it whether or not earlier ones have been answered."""
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    """By stretch: what can't be held any more ends the run; ``planned`` is filled in here."""
+    poisson: bool = False
+    """Random arrivals; otherwise they are evenly spaced."""
+    seed: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of every request; may hold secrets."""
     timeout_s: float = 10.0
     """Limit in seconds for one request, from the time when it was due."""
+    max_rps: float | None = None
+    """Cap that the generator itself keeps: a schedule beyond it is refused before anything is sent."""
+    workers: Workers = Workers()
     ca_file: Path | str | None = None
     hosts: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """Host and port of a URL to the address to connect to."""
 
     @property
-    def limit_s(self) -> float:
-        """Seconds after which the whole run is given up."""
-        return START_S + self.warmup_s + self.duration_s + self.timeout_s
-
-
-@dataclass(frozen=True)
-class PathFacts:
-    """What came of one path."""
-
-    path: str
-    requests: int
-    failures: int
-    p50_ms: float
-    p95_ms: float
-    max_ms: float
-
-
-@dataclass(frozen=True)
-class LoadFacts:
-    """What came of the requests that count; the warm-up is left out."""
-
-    planned: int
-    sent: int
-    failures: int
-    """Failed and unfinished ones."""
-    unfinished: int
-    """Neither answered nor given up when the run ended."""
-    kinds: Mapping[str, int]
-    """How often each kind of failure was seen."""
-    duration_s: float
-    achieved_rps: float
-    """Good answers that were complete within the measured time, per second."""
-    latencies_ms: tuple[float, ...] = field(repr=False)
-    """From the due time of each request, failed ones included, in the order in which they ended;
-    infinite for those that never did."""
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
-    lateness_p99_ms: float
-    """How late the generator itself was."""
-    lateness_max_ms: float
-    paths: tuple[PathFacts, ...]
-    warmup_requests: int
-    warmup_failures: int
-    log: str = field(repr=False)
-    """What Locust wrote."""
+    def duration_s(self) -> float:
+        """Length of the schedule in seconds."""
+        return math.fsum(stretch.duration_s for stretch in self.stretches)
 
     @property
-    def error_rate(self) -> float:
-        """Share of the sent requests that failed."""
-        return self.failures / self.sent
+    def limit_s(self) -> float:
+        """Seconds after which the whole run is given up."""
+        awaited = self.workers.within_s if self.workers.remote else 0.0
+        undoing = 15.0 if any(request.undo for request in self.requests) else 0.0
+        return START_S + self.duration_s + self.timeout_s + awaited + undoing
 
-    def summary(self) -> dict[str, Any]:
-        """Everything but the log, for a JSON file; what is infinite becomes ``None``."""
-        document = {key: value for key, value in vars(self).items() if key != "log"}
-        document["paths"] = [vars(one) for one in self.paths]
-        document["error_rate"] = self.error_rate
-        document["kinds"] = dict(self.kinds)
-        cleaned: dict[str, Any] = _finite(document)
-        return cleaned
+    def planned(self) -> dict[str, int]:
+        """Requests that are due, by stretch."""
+        chance = random.Random(self.seed)  # noqa: S311 - the same arrivals each time
+        due = schedule(self.stretches, (lambda: chance.expovariate(1.0)) if self.poisson else None)
+        ends = [math.fsum(s.duration_s for s in self.stretches[: i + 1]) for i in range(len(self.stretches))]
+        before = [sum(moment < end - 1e-9 for moment in due) for end in ends]
+        return {s.name: now - (before[i - 1] if i else 0) for i, (s, now) in enumerate(zip(self.stretches, before, strict=True))}
 
 
-def run(plan: Plan, locustfile: Path) -> LoadFacts:
-    """Runs a locustfile that understands ``GONOGO_LOAD_*`` and leaves its result as a file.
+def run(plan: Plan, locustfile: Path, told: Told | None = None) -> LoadFacts:
+    """Runs a locustfile that reads its job from a file and leaves its result as another.
 
     Args:
         plan: what load to put on what.
         locustfile: the file; its own text says what it reads.
+        told: hears how the run goes, and may end it.
 
     Raises:
-        ToolError: Locust did not start, crashed, did not end in time, or made no request.
+        ToolError: Locust or one of its workers did not start, crashed, fell silent or did not end in time, made no
+            request, or is held back by the plan's cap.
     """
+    planned = plan.planned()
     with tempfile.TemporaryDirectory(prefix="gonogo-load-") as folder:
         work = Path(folder)
-        result, log = work / "result.json", work / "locust.log"
-        with log.open("wb") as output, _process(plan, locustfile, work, result, output) as process:
-            try:
-                status = process.wait(plan.limit_s)
-            except subprocess.TimeoutExpired:
-                raise ToolError(f"Locust did not end within {plan.limit_s:g} s{_tail(log)}") from None
-        if not result.exists():
+        (work / "job.json").touch(mode=0o600)
+        (work / "job.json").write_text(json.dumps(_job(plan, planned, work)), encoding="utf-8")
+        with _processes(plan, locustfile, work) as processes:
+            status = _wait(plan, work, processes, told)
+        log = work / "locust.log"
+        if not (work / "result.json").exists():
             raise ToolError(f"Locust ended with status {status} and left no result{_tail(log)}")
-        raw = json.loads(result.read_text(encoding="utf-8"))
+        raw = json.loads((work / "result.json").read_text(encoding="utf-8"))
         text = log.read_text(encoding="utf-8", errors="replace")
-    if not raw["sent"] or not raw["latencies_ms"]:
-        raise ToolError(f"Locust made no request that counts, of {raw['planned']} planned; raise duration_s or rps")
-    if status != 0:
-        raise ToolError(f"Locust ended with status {status}: {text.strip().splitlines()[-1:]}")
-    return _facts(raw, text)
+    if raw["error"]:
+        raise ToolError(f"the generator broke: {raw['error']}")
+    if not raw["due"] and not raw["lost"]:
+        raise ToolError(f"Locust made no request, of {sum(planned.values())} planned; raise duration_s or rps")
+    return _facts(plan, planned, raw, text)
 
 
-@contextlib.contextmanager
-def _process(
-    plan: Plan, locustfile: Path, work: Path, result: Path, output: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Locust in a session of its own; all of it is gone at the end of the block."""
-    command = [sys.executable, "-m", "locust", "-f", str(locustfile.resolve()), "--headless"]
-    command += ["--users", "1", "--spawn-rate", "1", "--run-time", f"{math.ceil(plan.limit_s)}s"]
-    command += ["--host", plan.base_url, "--exit-code-on-error", "0", "--only-summary", "--stop-timeout", "1"]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter; what varies comes from the plan
-        command,
-        cwd=work,
-        env=_environment(plan, work, result),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _environment(plan: Plan, work: Path, result: Path) -> dict[str, str]:
-    """Our own settings, and none that a person or a file of theirs has made for Locust."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "GONOGO_LOAD_"))}
-    hosts = {f"{host}:{port}": list(address) for (host, port), address in plan.hosts.items()}
-    return inherited | {
-        "HOME": str(work),  # where a .locust.conf would be looked for
-        "PYTHONUNBUFFERED": "1",
-        "GONOGO_LOAD_HOST": plan.base_url,
-        "GONOGO_LOAD_RPS": repr(plan.rps),
-        "GONOGO_LOAD_DURATION_S": repr(plan.duration_s),
-        "GONOGO_LOAD_WARMUP_S": repr(plan.warmup_s),
-        "GONOGO_LOAD_TIMEOUT_S": repr(plan.timeout_s),
-        "GONOGO_LOAD_REQUESTS": json.dumps([{"path": p, "weight": w} for p, w in plan.requests]),
-        "GONOGO_LOAD_HOSTS": json.dumps(hosts),
-        "GONOGO_LOAD_CA_FILE": str(Path(plan.ca_file).resolve()) if plan.ca_file else "",
-        "GONOGO_LOAD_RESULT": str(result),
-        "GONOGO_LOAD_PARENT": str(os.getpid()),
+def _job(plan: Plan, planned: Mapping[str, int], work: Path) -> dict[str, Any]:
+    limits = {name: {**asdict(limit), "planned": planned[name]} for name, limit in plan.limits.items()}
+    return {
+        "base_url": plan.base_url,
+        "stretches": [vars(stretch) for stretch in plan.stretches],
+        "requests": [asdict(request) for request in plan.requests],
+        "limits": limits,
+        "poisson": plan.poisson,
+        "seed": plan.seed,
+        "headers": dict(plan.headers),
+        "timeout_s": plan.timeout_s,
+        "max_rps": plan.max_rps,
+        "ca_pem": Path(plan.ca_file).read_text(encoding="ascii") if plan.ca_file else None,
+        "hosts": {f"{host}:{port}": list(address) for (host, port), address in plan.hosts.items()},
+        "result": str(work / "result.json"),
+        "progress": str(work / "progress.json"),
+        "stop": str(work / "stop"),
     }
 
 
-def _facts(raw: dict[str, Any], log: str) -> LoadFacts:
-    unfinished = int(raw["unfinished"])
-    latencies: list[float] = [*raw["latencies_ms"], *[math.inf] * unfinished]
-    kinds = Counter(kind for kind in raw["failures"] if kind)
-    if unfinished:
-        kinds["unfinished"] = unfinished
-    lateness = sorted(raw["lateness_ms"])
-    ordered = sorted(latencies)
+@contextlib.contextmanager
+def _processes(plan: Plan, locustfile: Path, work: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Locust and its local workers, each in a session of its own; all of them are gone at the end of the block."""
+    workers = plan.workers
+    base = [sys.executable, "-m", "locust", "-f", str(locustfile.resolve())]
+    first = [*base, "--headless", "--users", str(max(workers.count, 1)), "--spawn-rate", str(max(workers.count, 1))]
+    first += ["--run-time", f"{math.ceil(plan.limit_s)}s", "--host", plan.base_url]
+    first += ["--exit-code-on-error", "0", "--only-summary", "--stop-timeout", "1"]
+    port = str(workers.port or _free_port())
+    if workers.count:
+        first += ["--master", "--master-bind-host", workers.bind, "--master-bind-port", port]
+        first += ["--expect-workers", str(workers.count), "--expect-workers-max-wait", f"{workers.within_s:.0f}"]
+    near = "127.0.0.1" if workers.bind in {"0.0.0.0", "::"} else workers.bind  # noqa: S104 - the plan's, compared only
+    more = [*base, "--worker", "--master-host", near, "--master-port", port]
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, command in enumerate([first, *[more] * workers.local]):
+            log = work / ("locust.log" if number == 0 else f"worker-{number}.log")
+            with log.open("wb") as output:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter; what varies comes from the plan
+                    command,
+                    cwd=work,
+                    env=_environment(work, leads=number == 0),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            started.append(process)
+        yield started
+    finally:
+        for process in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(plan: Plan, work: Path, processes: Sequence[subprocess.Popen[bytes]], told: Told | None) -> int:
+    """Waits for the first process, and tells how it goes; its exit status.
+
+    Raises:
+        ToolError: it did not end in time, or a worker ended before it.
+    """
+    first, workers = processes[0], processes[1:]
+    ends = time.monotonic() + plan.limit_s
+    while first.poll() is None:
+        if time.monotonic() > ends:
+            raise ToolError(f"Locust did not end within {plan.limit_s:g} s{_tail(work / 'locust.log')}")
+        for number, worker in enumerate(workers, 1):
+            if worker.poll() is not None and not (work / "result.json").exists() and first.poll() is None:
+                said = _tail(work / f"worker-{number}.log")
+                raise ToolError(
+                    f"{LIMITED}: worker {number} of {len(workers)} ended in mid-run with status {worker.returncode}{said}"
+                )
+        if told is not None and (work / "progress.json").exists():
+            why = told(json.loads((work / "progress.json").read_text(encoding="utf-8")))
+            if why and not (work / "stop").exists():
+                (work / "stop.part").write_text(why, encoding="utf-8")
+                (work / "stop.part").replace(work / "stop")
+        time.sleep(LOOK_S)
+    return first.returncode
+
+
+def _environment(work: Path, *, leads: bool) -> dict[str, str]:
+    """Ours, without what would give Locust other orders."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LOCUST_", "GONOGO_LOAD_"))}
+    own = {"HOME": str(work), "PYTHONUNBUFFERED": "1", "GONOGO_LOAD_PARENT": str(os.getpid())}
+    return {**kept, **own, **({"GONOGO_LOAD_JOB": str(work / "job.json")} if leads else {})}
+
+
+def _facts(plan: Plan, planned: Mapping[str, int], raw: dict[str, Any], log: str) -> LoadFacts:
+    names = [request.name for request in plan.requests]
+    columns = zip(raw["due"], raw["latency"], raw["request"], raw["kind"], strict=True)
+    rows = tuple(Row(due, latency, names[request], raw["kinds"][kind]) for due, latency, request, kind in columns)
+    late, told = sorted(raw["late"]), raw["generators"]
+    generator = Generator(
+        lateness_p99_ms=late[math.ceil(0.99 * len(late)) - 1] if late else 0.0,
+        lag_p99_ms=max((one["lag_p99_ms"] for one in told), default=0.0),
+        cpu_share=max((one["cpu_share"] for one in told), default=0.0),
+        dropped=sum(one["dropped"] for one in told),
+        lost=tuple(raw["lost"]),
+    )
+    cpu_s = sum(one["cpu_s"] for one in told)
     return LoadFacts(
-        planned=raw["planned"],
-        sent=raw["sent"],
-        failures=sum(kinds.values()),
-        unfinished=unfinished,
-        kinds=dict(kinds.most_common()),
-        duration_s=raw["duration_s"],
-        achieved_rps=raw["in_window"] / raw["duration_s"],
-        latencies_ms=tuple(latencies),
-        p50_ms=_quantile(ordered, 0.5),
-        p95_ms=_quantile(ordered, 0.95),
-        p99_ms=_quantile(ordered, 0.99),
-        max_ms=ordered[-1],
-        lateness_p99_ms=_quantile(lateness, 0.99),
-        lateness_max_ms=lateness[-1],
-        paths=_by_path(raw),
-        warmup_requests=raw["warmup_requests"],
-        warmup_failures=raw["warmup_failures"],
+        stretches=plan.stretches,
+        planned=planned,
+        rows=rows,
+        generator=generator,
+        generators=len(told),
+        requests_per_cpu_s=len(rows) / cpu_s if cpu_s else 0.0,
+        stopped=raw["stopped"],
+        created=sum(one["created"] for one in told),
+        left=tuple(place for one in told for place in one["left"]),
         log=log,
     )
 
 
-def _by_path(raw: dict[str, Any]) -> tuple[PathFacts, ...]:
-    rows = list(zip(raw["paths"], raw["latencies_ms"], raw["failures"], strict=True))
-    table = []
-    for path in dict.fromkeys(raw["paths"]):
-        own = sorted(latency for p, latency, _ in rows if p == path)
-        failed = sum(bool(kind) for p, _, kind in rows if p == path)
-        table.append(PathFacts(path, len(own), failed, _quantile(own, 0.5), _quantile(own, 0.95), own[-1]))
-    return tuple(table)
-
-
-def _quantile(ordered: Sequence[float], q: float) -> float:
-    """The smallest observed value that at least a share ``q`` does not exceed."""
-    return ordered[max(math.ceil(q * len(ordered) - 1e-9), 1) - 1]
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _tail(log: Path) -> str:
@@ -232,13 +281,3 @@ def _tail(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
     said = [line for line in lines if line]
     return f"; its last words: {said[-1][:300]}" if said else "; it said nothing"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value
