@@ -20,6 +20,8 @@ PURE += ("alertmeaning", "alertrouting", "promql")
 PURE += ("messages", "migrations", "schema", "schema_objects", "schema_rows", "schema_sql")
 PURE += ("tls_chain", "tls_wire")
 PURE += ("completeness",)
+LOADING = ("arrivals", "loadchart", "loadfacts", "loadrules", "loadtally", "trend")
+PURE += LOADING
 BELOW_PROBES = (
     "addresses",
     "errors",
@@ -35,6 +37,7 @@ BELOW_PROBES = (
 BELOW_PROBES += ("dnswire", "dnszones")
 BELOW_PROBES += ("redaction", "timestamps")
 BELOW_PROBES += ("tls_chain", "tls_hello", "tls_profile", "tls_wire")
+BELOW_PROBES += ("arrivals", "loadfacts", "loadrules")
 BELOW_PROBES += ("alertmeaning", "alertrouting", "jsonapi", "promql")
 PROBES = sorted(p.stem for p in (SRC / "gonogo" / "probes").glob("*.py") if p.stem != "__init__")
 HEAVY = ("pydantic", "httpx", "jinja2", "playwright", "psycopg", "dns", "markdown_it", "locust", "fleetboard")
@@ -120,6 +123,7 @@ def test_gates_use_public_names_and_probes_only() -> None:
             for name in within(imports(path), "gonogo", "fleetboard")
             if name not in public
             and not name.startswith(("gonogo.probes.", "gonogo.schema.", "gonogo.migrations."))
+            and not name.startswith(tuple(f"gonogo.{module}." for module in LOADING))
         }
         assert private == set(), path
 

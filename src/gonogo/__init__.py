@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gonogo.bounds import (
     Bound,
+    Judgement,
     above,
     at_least,
     at_most,
@@ -14,6 +15,7 @@ from gonogo.bounds import (
     contains_all,
     empty,
     equals,
+    interval_below,
     is_true,
     one_of,
     quantile_below,
@@ -35,6 +37,7 @@ __all__ = [
     "EvidenceKeeper",
     "GonogoError",
     "InconclusiveError",
+    "Judgement",
     "LedgerError",
     "Letter",
     "Measure",
@@ -54,6 +57,7 @@ __all__ = [
     "contains_all",
     "empty",
     "equals",
+    "interval_below",
     "is_true",
     "one_of",
     "quantile",

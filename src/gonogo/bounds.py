@@ -175,6 +175,29 @@ def quantile_below(
     return Bound(f"< {show(limit)}", source, judge)
 
 
+def interval_below(limit: float, source: str, *, low: float, high: float, confidence: float = 0.95) -> Bound:
+    """An estimate is below ``limit``, proven by its interval.
+
+    Args:
+        limit: the bound.
+        source: where it comes from.
+        low: what the truth is at least, at ``confidence``. At ``limit`` or more it refutes.
+        high: what the truth is at most, at ``confidence``. Below ``limit`` it proves.
+        confidence: of each side.
+    """
+
+    def judge(actual: Any, _n: int) -> Judgement:
+        if not _is_number(actual) or math.isnan(low) or math.isnan(high):
+            return Judgement(False, note="not a number")
+        margin = (limit - high) / abs(limit) if limit and math.isfinite(high) else None
+        note = f"between {show(low)} and {show(high)}, each at {confidence:.0%}"
+        if high < limit:
+            return Judgement(True, margin, note)
+        return Judgement(False if low >= limit else None, margin, note)
+
+    return Bound(f"< {show(limit)}", source, judge)
+
+
 def _is_number(value: Any) -> bool:
     try:
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
@@ -80,6 +81,21 @@ def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa
 def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
     """Keeps files: ``evidence.text("chain.pem", pem)``."""
     return EvidenceKeeper(request.node)
+
+
+@pytest.fixture
+def gonogo_phase(gonogo_ask: Ask) -> str:
+    """Id of the phase that asks for this run of the gate."""
+    return gonogo_ask.phase
+
+
+@pytest.fixture
+def progress(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Callable[[str], None]:
+    """Says on the terminal how a long gate goes: ``progress("75 RPS, 30 s left")``; nowhere else."""
+    plugin = request.config.pluginmanager.get_plugin("gonogo-progress")
+    if plugin is None:
+        return lambda _: None
+    return lambda text: plugin.say(gonogo_ask, text)
 
 
 @pytest.fixture

@@ -198,7 +198,8 @@ def histogram(latencies_ms: Sequence[float]) -> list[list[float | None]]:
     The last edge is ``None`` for those that never ended. Two of them are merged by adding what has the same edge.
     """
     counts = Counter(
-        math.inf if not math.isfinite(x) else math.floor(math.log(max(x, 0.01)) / math.log(_STEP)) for x in latencies_ms
+        math.inf if not math.isfinite(x) else math.floor(math.log(max(x, 0.01)) / math.log(_STEP))
+        for x in latencies_ms
     )
     return [[None if step == math.inf else round(_STEP ** (step + 1), 4), counts[step]] for step in sorted(counts)]
 

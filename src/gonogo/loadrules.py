@@ -8,6 +8,7 @@ bound: most of what was answered lately failed.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Limits:
     max_error_rate: float
     max_throttled_rate: float
     p95_ms: float
+    p99_ms: float = math.inf
     confidence: float = 0.95
     stop_error_rate: float = 0.5
     """Share of failures within 5 s at which the target is left in peace."""
@@ -42,6 +44,7 @@ class Watch:
     failed: int = 0
     throttled: int = 0
     slow: int = 0
+    very_slow: int = 0
     seen: int = 0
     _lately: deque[tuple[float, bool]] = field(default_factory=deque)
     _lately_failed: int = 0
@@ -57,6 +60,7 @@ class Watch:
             "failed": refuting(limits.max_error_rate),
             "throttled": refuting(limits.max_throttled_rate),
             "slow": refuting(0.05),
+            "very slow": refuting(0.01),
         }
 
     def add(self, ended_s: float, latency_ms: float, *, failed: bool, throttled: bool) -> None:
@@ -65,6 +69,7 @@ class Watch:
         self.failed += failed
         self.throttled += throttled
         self.slow += latency_ms >= self.limits.p95_ms
+        self.very_slow += latency_ms >= self.limits.p99_ms
         self._lately.append((ended_s, failed))
         self._lately_failed += failed
         while self._lately[0][0] < ended_s - SAFETY_S:
@@ -76,6 +81,7 @@ class Watch:
         for name, count, what in (
             ("failed", self.failed, "failures"),
             ("slow", self.slow, f"requests of {self.limits.p95_ms:g} ms or more"),
+            ("very slow", self.very_slow, f"requests of {self.limits.p99_ms:g} ms or more"),
             ("throttled", self.throttled, "throttled requests"),
         ):
             enough = self._enough[name]
@@ -118,7 +124,8 @@ def limited_by(found: Generator, max_late_ms: float, max_cpu_share: float) -> li
         reasons.append(f"{found.dropped} arrivals found no free connection and were dropped")
     if found.lateness_p99_ms > max_late_ms:
         reasons.append(
-            f"1 % of its requests left more than {found.lateness_p99_ms:.0f} ms late, over the {max_late_ms:g} ms allowed"
+            f"1 % of its requests left more than {found.lateness_p99_ms:.0f} ms late, "
+            f"over the {max_late_ms:g} ms allowed"
         )
     if found.lag_p99_ms > max_late_ms:
         reasons.append(
@@ -126,7 +133,7 @@ def limited_by(found: Generator, max_late_ms: float, max_cpu_share: float) -> li
         )
     if found.cpu_share > max_cpu_share:
         reasons.append(
-            f"it used {found.cpu_share:.0%} of a processor, over the {max_cpu_share:.0%} at which it gets in its own way"
+            f"it used {found.cpu_share:.0%} of a processor; beyond {max_cpu_share:.0%} it gets in its own way"
         )
     return reasons
 

@@ -63,6 +63,7 @@ class Target:
         self._provided = provided
         self._armed = frozenset(armed)
         self._productions = frozenset(productions)
+        self._plan = plan
         self.at = plan.launch.at if plan else None
         """When the launch is, in UTC; ``None`` as long as the plan says TBD."""
         self.project = plan.launch.project if plan else ""
@@ -180,6 +181,37 @@ class Target:
                 f"run on behalf of {self.name}; give it an argument with {{target}}, or a table of its own"
             )
 
+    def production_here(self, allowed: Collection[str] = ()) -> str:
+        """Whether this target, which is called no production, is one after all: by its host or by an address.
+
+        Args:
+            allowed: production targets with which it shares addresses on purpose.
+
+        Returns:
+            A sentence; empty if it is none, or if it is called one itself.
+
+        Raises:
+            TargetError: its own name has no address.
+        """
+        if self.kind == "production":
+            return ""
+        others = self._plan.targets if self._plan else {}
+        for name, other in others.items():
+            host = urlsplit(other.base_url or "").hostname
+            if other.kind != "production" or name in allowed or not host:
+                continue
+            if host == self.host.lower():
+                return (
+                    f"{self.host} is the host of {name}, a production target; correct targets.{self.name}.base_url"
+                )
+            with contextlib.suppress(TargetError):  # a production that has no address yet can't be hit
+                if shared := sorted(set(self.addresses).intersection(self._look_up(host, other))):
+                    return (
+                        f"{self.host} resolves to {shared[0]}, which is an address of {name}, a production target; "
+                        f"correct it, or name {name!r} in load.shared_with if that is meant"
+                    )
+        return ""
+
     @property
     def environment(self) -> dict[str, str]:
         """Environment of the team's commands: ours, and what the target's provider adds."""
@@ -284,17 +316,20 @@ class Target:
         if "_http" in self.__dict__:
             self._http.close()
 
-    def _look_up(self, host: str) -> list[str]:
-        if host in self._settings.address:
-            return [self._settings.address[host]]
+    def _look_up(self, host: str, other: TargetSettings | None = None) -> list[str]:
+        """Addresses of a name as this target's settings give them, or those of ``other``."""
+        settings = other or self._settings
+        resolver = self.resolver if other is None else split_host_port(other.resolver) if other.resolver else None
+        if host in settings.address:
+            return [settings.address[host]]
         if _is_address(host):
             return [host]
-        if self.resolver:
+        if resolver:
             from gonogo.probes.dns import resolve  # noqa: PLC0415 - 0.2 s that only a plan with a resolver needs
 
-            limits = self._settings.dns
+            limits = settings.dns
             timeout_s = limits.timeout_s if limits else 5.0
-            found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, self.resolver, timeout_s).values]
+            found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, resolver, timeout_s).values]
         else:
             found = _system_addresses(host)
         if not found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,8 @@ _COLOURS = {
     Outcome.ERROR: {"red": True},
 }
 _REASONS_SHOWN = 12
+SAID_EVERY_S = 30.0
+"""How often a long gate says how it goes where lines stay."""
 SENTENCE = "gonogo_sentence"
 """Attribute of a report whose failure is one sentence, which the gate's line and the board have."""
 
@@ -44,6 +48,7 @@ class Progress:
         self._quiet = config.get_verbosity() < 0
         self._verbose = config.get_verbosity() > 0
         self._phase = ""
+        self._said = time.monotonic()
         self._reporter.showfspath = False  # the path of a gate's file tells a release engineer nothing
 
     def begin(self, ask: Ask) -> None:
@@ -58,6 +63,25 @@ class Progress:
         if write.isatty and not self._verbose:
             write.rewrite(f"  {'running':<12} {ask.gate}", erase=True)
         write.flush()
+
+    def say(self, ask: Ask, text: str) -> None:
+        """Show how the gate that runs is getting on: in place on a terminal, else a line every 30 s."""
+        if self._quiet:
+            return
+        now, write = time.monotonic(), self._reporter
+        live = write.isatty and not self._verbose
+        if not live and now - self._said < SAID_EVERY_S:
+            return
+        self._said = now
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            shown = f"  {'running':<12} {ask.gate}: {self._redact(text)}"
+            if live:
+                write.rewrite(shown, erase=True)
+            else:
+                write.ensure_newline()
+                write.write_line(shown)
+            write.flush()
 
     def gate(self, result: Result) -> None:
         """Print one gate's line, below its phase."""

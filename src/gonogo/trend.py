@@ -3,7 +3,7 @@
 Sources:
     P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", Journal of the American Statistical
     Association 63 (1968): the median of all pairwise slopes, and its distribution-free bounds.
-    M. G. Kendall, "Rank Correlation Methods", 4th ed., section 4.8: the variance of his statistic, here without ties.
+    M. G. Kendall, "Rank Correlation Methods", 4th ed., section 4.8: the variance of his statistic, without ties.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def trend(points: Sequence[tuple[float, float]], confidence: float = 0.95) -> Tr
 
 
 def medians(samples: Sequence[tuple[float, float]], bins: int) -> list[tuple[float, float]]:
-    """The middle of each of ``bins`` equal parts of the time and the median of what fell into it; empty ones left out."""
+    """The middle of each of ``bins`` equal parts of the time, and the median of what fell into it, if any."""
     if not samples:
         return []
     first, last = min(t for t, _ in samples), max(t for t, _ in samples)

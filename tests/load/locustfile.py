@@ -114,8 +114,10 @@ class Offering:
         stretches = [Stretch(**one) for one in job["stretches"]]
         peak = max(one.peak_rps for one in stretches)
         if peak > (job.get("max_rps") or math.inf):
-            raise RuntimeError(f"the schedule reaches {peak:g} RPS, above the cap of {job['max_rps']:g}; nothing sent")
-        chance = random.Random(job.get("seed", 0))  # noqa: S311 - the same arrivals each time
+            raise RuntimeError(
+                f"the schedule reaches {peak:g} RPS, above the cap of {job['max_rps']:g}; nothing sent"
+            )
+        chance = random.Random(job.get("seed", 0))  # the same arrivals each time
         due = schedule(stretches, (lambda: chance.expovariate(1.0)) if job.get("poisson") else None)
         mixed = spread([int(one.get("weight", 1)) for one in self.requests], len(due))
         self.plan = list(enumerate(zip(due, mixed, strict=True)))[index::count]
@@ -150,7 +152,7 @@ class Offering:
         return client
 
     def run(self, tell: Any) -> dict[str, Any]:
-        """Goes through its share once and waits for what is still out; returns what is to be known of the generator."""
+        """Goes through its share once and waits for what is still out; returns how the generator fared."""
         self.started = time.perf_counter() + BEGINS_S
         helpers = [gevent.spawn(self._tell_on, tell), gevent.spawn(self._watch_loop)]
         out: set[Any] = set()
@@ -197,7 +199,7 @@ class Offering:
             self.rows.add(due, ends, late, request, bad)
         if self.job.get("stats"):
             one = self.requests[request]
-            events.request.fire(
+            events.request.fire(  # type: ignore[no-untyped-call]
                 request_type=one.get("method", "GET"),
                 name=one["path"],
                 response_time=ends,
@@ -214,7 +216,9 @@ class Offering:
             headers.setdefault("Content-Type", "application/json")
         path, most = one["path"].replace("{n}", str(number)), self.job.get("max_bytes", 5_000_000)
         try:
-            with self.client.request(one.get("method", "GET"), path, body=body.encode(), headers=headers) as response:
+            with self.client.request(
+                one.get("method", "GET"), path, body=body.encode(), headers=headers
+            ) as response:
                 size = 0
                 while chunk := response.read(65_536):
                     size += len(chunk)
@@ -335,7 +339,9 @@ class Collecting:
             if (file := self.job.get("stop")) and not self.stopped and Path(file).exists():
                 self.stop(Path(file).read_text(encoding="utf-8"))
             if lost := self.tally.silent(self.now_s(), SILENT_S):
-                self.finish([f"worker {self.clients.index(name) + 1} of {len(self.clients)} fell silent" for name in lost])
+                self.finish(
+                    [f"worker {self.clients.index(name) + 1} of {len(self.clients)} fell silent" for name in lost]
+                )
 
 
 class _State:
@@ -363,11 +369,16 @@ def _prepare(environment: Any, **_: Any) -> None:
     listeners = {
         "gonogo.start": lambda msg, **_: _State.share.set(msg.data),
         "gonogo.stop": lambda **_: _stop(),
-        "gonogo.rows": lambda msg, **_: _State.collecting and _State.collecting.take(msg),
-        "gonogo.done": lambda msg, **_: _State.collecting and _State.collecting.done(msg),
+        "gonogo.rows": lambda msg, **_: _collect("take", msg),
+        "gonogo.done": lambda msg, **_: _collect("done", msg),
     }
     for name, listener in listeners.items():
         environment.runner.register_message(name, listener)
+
+
+def _collect(what: str, msg: Any) -> None:
+    if _State.collecting is not None:
+        getattr(_State.collecting, what)(msg)
 
 
 def _stop() -> None:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from fleetboard.faults.fault import Fault
 
+_THROUGHPUT, _SPIKE, _ENDURANCE = ("load.throughput",), ("load.spike",), ("load.endurance",)
+
 FAULTS: tuple[Fault, ...] = (
-    Fault("slow-under-load", ("load.throughput",), "fine when idle, over 600 ms a request above about 20 RPS"),
-    Fault("errors-under-load", ("load.throughput",), "2 % of requests answer HTTP 500 above about 20 RPS"),
-    Fault("throughput-45", ("load.throughput",), "no more than 45 RPS are served, the rest waits"),
+    Fault("slow-under-load", _THROUGHPUT, "fine when idle, over 600 ms a request above about 20 RPS"),
+    Fault("errors-under-load", _THROUGHPUT, "2 % of requests answer HTTP 500 above about 20 RPS"),
+    Fault("throughput-45", _THROUGHPUT, "no more than 45 RPS are served, the rest waits"),
+    Fault("stall-once", _THROUGHPUT, "once, some seconds into a load, nothing is answered for 2 s"),
+    Fault("one-percent-2s", _THROUGHPUT, "1 % of requests take 2 s above about 20 RPS"),
+    Fault("errors-two-in-a-thousand", _THROUGHPUT, "2 % of one kind of request, 0.2 % of all, fail above 20 RPS"),
+    Fault("forbids-under-load", _THROUGHPUT, "everybody is refused with HTTP 403, and quickly, above about 20 RPS"),
+    Fault("throttles-under-load", _THROUGHPUT, "5 % of requests answer HTTP 429 above about 20 RPS"),
+    Fault("health-red-under-load", _THROUGHPUT, "health is green when idle and degraded above about 20 RPS"),
+    Fault("slower-and-slower", _ENDURANCE, "each second of load makes every request 8 ms slower"),
+    Fault("topples-in-spike", _SPIKE, "more than about 130 RPS, and for 10 s a fifth of all requests fails"),
 )

@@ -120,7 +120,10 @@ class Plan:
         due = schedule(self.stretches, (lambda: chance.expovariate(1.0)) if self.poisson else None)
         ends = [math.fsum(s.duration_s for s in self.stretches[: i + 1]) for i in range(len(self.stretches))]
         before = [sum(moment < end - 1e-9 for moment in due) for end in ends]
-        return {s.name: now - (before[i - 1] if i else 0) for i, (s, now) in enumerate(zip(self.stretches, before, strict=True))}
+        return {
+            s.name: now - (before[i - 1] if i else 0)
+            for i, (s, now) in enumerate(zip(self.stretches, before, strict=True))
+        }
 
 
 def run(plan: Plan, locustfile: Path, told: Told | None = None) -> LoadFacts:
@@ -226,7 +229,8 @@ def _wait(plan: Plan, work: Path, processes: Sequence[subprocess.Popen[bytes]], 
             if worker.poll() is not None and not (work / "result.json").exists() and first.poll() is None:
                 said = _tail(work / f"worker-{number}.log")
                 raise ToolError(
-                    f"{LIMITED}: worker {number} of {len(workers)} ended in mid-run with status {worker.returncode}{said}"
+                    f"{LIMITED}: worker {number} of {len(workers)} ended in mid-run with status "
+                    f"{worker.returncode}{said}"
                 )
         if told is not None and (work / "progress.json").exists():
             why = told(json.loads((work / "progress.json").read_text(encoding="utf-8")))

@@ -30,7 +30,8 @@ from gonogo.report.json_report import state_digest
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PICTURES = {".png": ("image/png", b"\x89PNG\r\n\x1a\n"), ".svg": ("image/svg+xml", b"<svg ")}
+"""What is embedded, by the end of its name: media type and first bytes. In ``<img>`` an SVG runs no script."""
 _IMAGE_LIMIT = 300_000  # bytes of one picture that is embedded; a larger one is linked
 _IMAGES_LIMIT = 12_000_000  # bytes of all embedded pictures; beyond it a mail server refuses the file
 _LISTED = 24  # obstacles told one by one on the first screen
@@ -135,17 +136,19 @@ class _Shelf:
         file = self.ledger / path
         try:
             size = file.stat().st_size
-            if path.suffix.lower() != ".png" or size >= _IMAGE_LIMIT or size > self.left:
+            if path.suffix.lower() not in _PICTURES or size >= _IMAGE_LIMIT or size > self.left:
                 return File(item.name, item.sha256, href)
             content = file.read_bytes()
         except (OSError, ValueError):
             return File(item.name, item.sha256, href, note="not in the ledger that this report was made from")
         if hashlib.sha256(content).hexdigest() != item.sha256:
             return File(item.name, item.sha256, href, note="changed since it was recorded: digest differs")
-        if not content.startswith(_PNG):
-            return File(item.name, item.sha256, href, note="not a PNG picture, in spite of its name")
+        kind, begins = _PICTURES[path.suffix.lower()]
+        if not content.startswith(begins):
+            what = path.suffix[1:].upper()
+            return File(item.name, item.sha256, href, note=f"not a {what} picture, in spite of its name")
         self.left -= len(content)
-        image = "data:image/png;base64," + base64.b64encode(content).decode()
+        image = f"data:{kind};base64," + base64.b64encode(content).decode()
         return File(item.name, item.sha256, href, image)
 
 
@@ -155,7 +158,7 @@ def render(state: LaunchState, folder: Path, ledger: Path) -> str:
     Args:
         state: what is told.
         folder: where the page will lie; evidence is linked relative to it.
-        ledger: the ledger's folder; PNG evidence below 300 kB is read from it and embedded.
+        ledger: the ledger's folder; PNG and SVG evidence below 300 kB is read from it and embedded.
     """
     shelf = _Shelf(folder.absolute(), ledger.absolute())
     phases = tuple(_phase(p, shelf) for p in state.phases)
