@@ -87,11 +87,12 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
 
 @cache
 def gates() -> dict[str, Callable[..., None]]:
-    """The functions of all gates below ``tests/infra`` and of ``smoke.api``, by id."""
+    """The functions of all gates below ``tests/infra`` and ``tests/load``, and of ``smoke.api``, by id."""
     found = {}
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))  # where the gates' own folder is a package
-    for path in [*(ROOT / "tests" / "infra").glob("test_*.py"), ROOT / "tests" / "smoke" / "test_api.py"]:
+    others = (ROOT / "tests" / "smoke" / "test_api.py", ROOT / "tests" / "load" / "test_load.py")
+    for path in [*(ROOT / "tests" / "infra").glob("test_*.py"), *others]:
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for function in vars(module).values():
             for mark in getattr(function, "pytestmark", ()):
@@ -135,3 +136,9 @@ def scratch_for(target: Target, server: PostgresServer) -> Scratch:
     """A scratch server for a target's gates: the one that self-tests share."""
     origin = look_at(target.database_url, 10.0)
     return Scratch(server.admin_url, origin.major, origin.roles, clients_for(origin.major, find_programs()))
+
+
+def load_run(target: Target, *wanted: str, **options: Any) -> Any:
+    """The fixture of that name: one run for these gates, without pytest."""
+    gates()  # puts the gates' folder on the path
+    return importlib.import_module("tests.load.loading").LoadRun(target, wanted, **options)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:
@@ -71,6 +72,7 @@ def samples_needed(limit: float, hits: int = 0, confidence: float = 0.95) -> int
     return high
 
 
+@lru_cache(maxsize=64)
 def hits_borne(limit: float, n: int, confidence: float = 0.95) -> int | None:
     """Most hits with which ``n`` samples still prove a rate below ``limit``; ``None`` if not even none would do.
 
@@ -81,6 +83,7 @@ def hits_borne(limit: float, n: int, confidence: float = 0.95) -> int | None:
     return borne if borne >= 0 else None
 
 
+@lru_cache(maxsize=64)
 def hits_that_refute(limit: float, n: int, confidence: float = 0.95) -> int | None:
     """Fewest hits with which ``n`` samples prove a rate of ``limit`` or more; ``None`` if not even n would do.
 

@@ -89,6 +89,7 @@ class LoadRun:
             limits={s.name: limits[s.name] for s in stretches if s.name in limits},
             poisson=load.arrivals == "poisson",
             seed=load.seed,
+            counts_from_s=load.warmup_s,
             timeout_s=load.timeout_s,
             max_rps=load.max_rps,
             workers=Workers(

@@ -93,6 +93,8 @@ class Plan:
     seed: int = 0
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Of every request; may hold secrets."""
+    counts_from_s: float = 0.0
+    """Before that the generator may be late: it opens its connections."""
     timeout_s: float = 10.0
     """Limit in seconds for one request, from the time when it was due."""
     max_rps: float | None = None
@@ -167,6 +169,7 @@ def _job(plan: Plan, planned: Mapping[str, int], work: Path) -> dict[str, Any]:
         "poisson": plan.poisson,
         "seed": plan.seed,
         "headers": dict(plan.headers),
+        "counts_from_s": plan.counts_from_s,
         "timeout_s": plan.timeout_s,
         "max_rps": plan.max_rps,
         "ca_pem": Path(plan.ca_file).read_text(encoding="ascii") if plan.ca_file else None,
@@ -252,7 +255,9 @@ def _facts(plan: Plan, planned: Mapping[str, int], raw: dict[str, Any], log: str
     names = [request.name for request in plan.requests]
     columns = zip(raw["due"], raw["latency"], raw["request"], raw["kind"], strict=True)
     rows = tuple(Row(due, latency, names[request], raw["kinds"][kind]) for due, latency, request, kind in columns)
-    late, told = sorted(raw["late"]), raw["generators"]
+    moments = zip(raw["due"], raw["late"], strict=True)
+    late = sorted(late for due, late in moments if due >= plan.counts_from_s - 1e-9)
+    told = raw["generators"]
     generator = Generator(
         lateness_p99_ms=late[math.ceil(0.99 * len(late)) - 1] if late else 0.0,
         lag_p99_ms=max((one["lag_p99_ms"] for one in told), default=0.0),

@@ -1,0 +1,74 @@
+"""Every fault that shows under load turns its gate red within seconds, by a call of the gate; the generator's own are ERROR."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fleet import Fleet, fleet
+from fleetboard.faults import FAULTS, load
+from gate_calls import Called, call, gates, load_run, target_at
+from gonogo.model import Outcome
+
+pytestmark = pytest.mark.alone
+
+ALL = {"load.throughput", "load.endurance", "load.spike"}
+SHORT = {"rps": 60.0, "min_rps": 50.0, "duration_s": 6.0, "warmup_s": 1.0, "timeout_s": 4.0, "websockets": 0}
+SPIKE = {"rps": 170.0, "duration_s": 2.0, "settle_s": 1.0, "recover_s": 2.0}
+MIX = [{"path": f"/api/fleet/{kind}?limit=20"} for kind in ("vehicles", "loads")]
+ONE_KIND = [{"path": "/api/fleet/maintenance?limit=1"}]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Fleet]:
+    with fleet() as running:
+        yield running
+
+
+def called(info: dict[str, Any], gate: str, **options: Any) -> Called:
+    """One gate with a run of its own."""
+    settings = {**SHORT, "spike": None, "requests": MIX, **options}
+    target = target_at(info, load=settings)
+    try:
+        return call(gates()[gate], target, load_run=load_run(target, gate))
+    finally:
+        target.close()
+
+
+EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
+    "slow-under-load": ("ms or more among", {}),
+    "errors-under-load": ("error rate", {}),
+    "throughput-45": ("ms or more among", {}),
+    "stall-once": ("p95", {}),
+    "one-percent-2s": ("slowest request", {}),
+    "errors-two-in-a-thousand": ("maintenance", {"requests": ONE_KIND, "rps": 80.0}),
+    "forbids-under-load": ("HTTP 403", {}),
+    "throttles-under-load": ("throttled", {}),
+    "health-red-under-load": ("health", {"requests": [*MIX, {"path": "/api/fleet/drivers?limit=1"}]}),
+    "slower-and-slower": ("growth", {"duration_s": 10.0}),
+    "topples-in-spike": ("in the spike", {"spike": SPIKE, "duration_s": 1.0, "warmup_s": 1.0}),
+}
+
+
+def test_every_fault_is_tried() -> None:
+    assert set(EXPECTED) == {fault.name for fault in load.FAULTS}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_fault_under_load_turns_its_gate_red(running: Fleet, name: str) -> None:
+    sentence, options = EXPECTED[name]
+    (gate,) = FAULTS[name].gates
+    with running.faults(name) as info:
+        found = called(info, gate, **options)
+
+    assert found.outcome is Outcome.FAIL, (found.reason, found.measurements)
+    said = " ".join(
+        [
+            found.reason,
+            *(taken.sentence for taken in found.measurements),
+            *map(bytes.decode, found.evidence.values()),
+        ]
+    )
+    assert sentence in said
