@@ -304,3 +304,26 @@ def test_a_reader_that_leaves_early_breaks_nothing(pytester: pytest.Pytester) ->
     assert "Traceback" not in done.stderr
     assert json.dumps(done.stderr) == '""'
     assert os.linesep in done.stdout or done.stdout == ""
+
+
+def test_the_plan_says_which_step_cannot_conclude(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    launch = Launch(
+        pytester,
+        SETTINGS.replace('"disposable"', '"staging"\nbase_url = "https://app.example.test"')
+        + "[targets.rehearsal.load]\nrps = 60\nduration_s = 25\n"
+        + "spike = { rps = 120.0, duration_s = 2.0, recover_s = 5.0 }\n",
+    )
+    launch.playbook(t7="load.throughput load.spike")
+    launch.module("tests/load/test_a.py", gate("load.throughput"), gate("load.spike"))
+
+    said = launch.gonogo(capsys, "plan").out
+
+    assert "load.spike      rehearsal not run yet  120 RPS for 2 s in the same run" in said
+    assert said.partition("missing inputs:\n")[2].splitlines() == [
+        "  launch.toml: targets.rehearsal.load.duration_s: load.throughput can't conclude: 1,500 requests can't prove "
+        "< 0.001: needs 25 s more at this rate",
+        "  launch.toml: targets.rehearsal.load.spike.duration_s: load.spike can't conclude: 240 requests can't prove "
+        "< 0.01: needs 0 s more at this rate",
+    ]

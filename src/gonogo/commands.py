@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
+from gonogo.loadrules import certainty
 from gonogo.model import Ask, BoxKind, GateState, LaunchState, Outcome, Records, Verdict
 from gonogo.plan import DEFAULT_TARGET, LAUNCH_FILE, PLAYBOOK, Plan
 from gonogo.settings import TargetSettings
@@ -162,6 +163,8 @@ def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
             for table in set(_tables(gate)).intersection(TargetSettings.model_fields):
                 tables.setdefault(table, []).append(gate)
         yield from _missing_of(loaded, *described, tables)
+        asked = {ask.gate for ask in asks if ask.on == on}
+        yield from (f"{LAUNCH_FILE}: targets.{described[0]}.{one}" for one in unprovable(described[1], asked))
 
 
 def _missing_of(
@@ -230,7 +233,35 @@ def _load(launch: _Launch, gate: GateState) -> str:
     load = described[1].load if described else None
     if not gate.ask.gate.startswith("load.") or load is None:
         return ""
+    if gate.ask.gate == "load.spike":
+        spike = load.spike
+        return f"{spike.rps:g} RPS for {spike.duration_s:g} s in the same run  " if spike else ""
+    if gate.ask.gate == "load.endurance":
+        return f"the steady {max(load.duration_s, load.endurance.duration_s):g} s of the same run  "
     return f"{load.rps:g} RPS for {load.warmup_s + load.duration_s:g} s  "
+
+
+def unprovable(settings: TargetSettings, gates: Collection[str]) -> Iterator[str]:
+    """Sentences about steps that are planned too short to prove what they are held against.
+
+    Args:
+        settings: of the target.
+        gates: ids that are asked of it.
+    """
+    load = settings.load
+    if load is None:
+        return
+    steps = [("load.throughput", "load.duration_s", load.rps, load.planned, load.max_error_rate)]
+    if spike := load.spike:
+        for key, rps, seconds in (
+            ("duration_s", spike.rps, spike.duration_s),
+            ("recover_s", load.rps, spike.recover_s),
+        ):
+            steps.append(("load.spike", f"load.spike.{key}", rps, int(rps * seconds + 1e-9), spike.max_error_rate))
+    for gate, key, rps, requests, limit in steps:
+        can, sentence = certainty(requests, limit, rps, load.confidence)
+        if gate in gates and not can:
+            yield f"{key}: {gate} can't conclude: {sentence}"
 
 
 def _title(gate: GateState) -> str:
