@@ -137,10 +137,13 @@ def value_of(setting: str | FromEnv | None, key: str) -> str | None:
         return setting
     value = os.environ.get(setting.env)
     if not value:
-        raise ToolError(
-            f"launch.toml: {key} is read from {setting.env}, which is not set; export that environment variable"
-        )
+        raise ToolError(unset(key, setting.env))
     return value
+
+
+def unset(key: str, variable: str) -> str:
+    """The sentence for a setting that is left to a variable which is not there."""
+    return f"launch.toml: {key} is read from {variable}, which is not set; export that environment variable"
 
 
 class LaunchTable(Table):

@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gonogo.addresses import is_address
 from gonogo.errors import TargetError, ToolError
 from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
-from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, value_of
+from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, unset, value_of
+from gonogo.tables.base import FromEnv
 from gonogo.tables.http import Http
 from gonogo.tables.release import commit_hash
 
 if TYPE_CHECKING:
     from gonogo.probes.http import HttpProbe
+    from gonogo.transport import ConnectTo
 
 
 class Target:
@@ -222,6 +225,23 @@ class Target:
         """
         return _expanded(text, self.environment)
 
+    def secret(self, setting: str | FromEnv, key: str) -> str:
+        """A secret of the plan: a text with ``$NAME``, or what a variable of :attr:`environment` holds.
+
+        Args:
+            setting: as launch.toml has it.
+            key: where it stands, for the error.
+
+        Raises:
+            ToolError: a variable is not set.
+        """
+        if isinstance(setting, str):
+            return self.expand(setting)
+        value = self.environment.get(setting.env)
+        if not value:
+            raise ToolError(unset(key, setting.env))
+        return value
+
     def files(self, pattern: str) -> list[Path]:
         """Files that match a pattern with wildcards and ``$NAME``, relative to the plan's folder, newest last.
 
@@ -263,20 +283,62 @@ class Target:
         return self.resolve(host)[0], port
 
     def http(self) -> HttpProbe:
-        """The session's HTTP client: verified TLS, the plan's resolver, connections kept."""
+        """The session's HTTP client: verified TLS, the plan's resolver and headers, connections kept."""
         return self._http
 
     @cached_property
     def _http(self) -> HttpProbe:
+        return self.client()
+
+    def client(self, connect_to: ConnectTo | None = None) -> HttpProbe:
+        """An HTTP client like :meth:`http` with connections of its own; whoever asks for it closes it.
+
+        Args:
+            connect_to: maps host and port to another address than the plan's resolver does.
+
+        Raises:
+            ToolError: ``ca_file`` can't be used.
+        """
+        return self._probe(connect_to)
+
+    def visitor(self) -> HttpProbe:
+        """A client as somebody unknown has it: none of the plan's headers, but cookies of its own, which it keeps.
+
+        Whoever asks for it closes it: ``with target.visitor() as visitor: ...``.
+        """
+        return self._probe(keep_cookies=True)
+
+    def session(self, user: str, password: str) -> HttpProbe:
+        """A :meth:`visitor` who has signed in at ``smoke.session``; whoever asks for it closes it.
+
+        Args:
+            user: the account.
+            password: sent as JSON, ``{"user": ..., "password": ...}``; see :meth:`secret`.
+
+        Raises:
+            TargetError: the answer was not 200, or it set no cookie; so nobody is signed in.
+        """
+        path, visitor = self.settings("smoke").session, self.visitor()
+        with contextlib.ExitStack() as stack:
+            stack.callback(visitor.close)
+            answer = visitor.request("POST", path, json={"user": user, "password": password})
+            if answer.status != 200 or not visitor.cookies:
+                lack = "" if visitor.cookies else " and no cookie"
+                raise TargetError(f"signing {user} in at {path} was answered with HTTP {answer.status}{lack}")
+            stack.pop_all()
+        return visitor
+
+    def _probe(self, connect_to: ConnectTo | None = None, *, keep_cookies: bool = False) -> HttpProbe:
         from gonogo.probes.http import HttpProbe  # noqa: PLC0415 - 0.3 s that only HTTP gates need
 
         limits = self._settings.http or Http()
         return HttpProbe(
             self.base_url,
             ca_file=self.ca_file,
-            connect_to=self.connect_to,
+            connect_to=connect_to or self.connect_to,
             timeout_s=limits.timeout_s,
             max_bytes=limits.max_body_bytes,
+            keep_cookies=keep_cookies,
         )
 
     def close(self) -> None:
@@ -287,7 +349,7 @@ class Target:
     def _look_up(self, host: str) -> list[str]:
         if host in self._settings.address:
             return [self._settings.address[host]]
-        if _is_address(host):
+        if is_address(host):
             return [host]
         if self.resolver:
             from gonogo.probes.dns import resolve  # noqa: PLC0415 - 0.2 s that only a plan with a resolver needs
@@ -316,13 +378,3 @@ def _system_addresses(host: str) -> list[str]:
         raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
     ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
     return list(dict.fromkeys(str(info[4][0]) for info in ordered))
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False

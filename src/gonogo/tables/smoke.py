@@ -18,6 +18,8 @@ class Smoke(Table):
     """What the user's pages are."""
 
     dashboard: Path = "/fleet/dashboard"
+    session: Path = "/api/session"
+    """Where to sign in: POST ``{"user": ..., "password": ...}``, which sets a cookie."""
     vehicles: Path = "/api/fleet/vehicles"
     min_vehicles: int = Field(default=1, ge=1)
     load_s: float = Field(default=5.0, gt=0)
