@@ -19,6 +19,7 @@ import httpcore
 import httpx
 
 UP = [sys.executable, "-m", "fleetboard", "up", "--json", "--stop-on-eof"]
+USERS = {"manager": "mira", "dispatcher": "dan", "workshop": "wanda", "viewer": "vera"}
 
 
 @dataclass
@@ -49,6 +50,15 @@ class Running:
         transport = httpx.HTTPTransport(verify=self.tls())
         transport._pool = httpcore.ConnectionPool(ssl_context=self.tls(), network_backend=_Resolving(self))
         return httpx.Client(transport=transport, base_url=self.info["base_url"], trust_env=False, timeout=10)
+
+    @contextlib.contextmanager
+    def signed_in(self, role: str) -> Iterator[httpx.Client]:
+        """A client with a session of the account that has this role."""
+        password = self.info["env"][f"FLEETBOARD_{role.upper()}_PASSWORD"]
+        with self.client() as client:
+            answer = client.post("/api/session", json={"user": USERS[role], "password": password})
+            assert answer.status_code == 200, answer.text
+            yield client
 
 
 class _Resolving(httpcore.SyncBackend):

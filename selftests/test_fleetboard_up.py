@@ -170,9 +170,11 @@ def test_errors_are_json_sentences(client: httpx.Client, path: str, status: int)
     assert answer.json()["error"]
 
 
-def test_writes_are_refused(client: httpx.Client) -> None:
-    """The API is read-only."""
-    assert client.post("/api/fleet/vehicles", json={}).status_code == 405
+def test_vehicles_are_not_written(client: httpx.Client, target: Running) -> None:
+    """Nobody without a session may write, and vehicles not even a manager."""
+    assert client.post("/api/fleet/vehicles", json={}).status_code == 401
+    with target.signed_in("manager") as manager:
+        assert manager.post("/api/fleet/vehicles", json={}).status_code == 405
 
 
 def test_page_and_security_headers(client: httpx.Client) -> None:

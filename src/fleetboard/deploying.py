@@ -17,7 +17,7 @@ from fleetboard.releases import NEW
 from fleetboard.state import State
 
 _PACKAGE = Path(__file__).parent
-_LIBRARIES = ("jinja2", "psycopg", "psycopg-pool", "starlette", "uvicorn")
+_LIBRARIES = ("itsdangerous", "jinja2", "psycopg", "psycopg-pool", "starlette", "uvicorn")
 _MIN_FREE_BYTES = 50_000_000
 _OBSERVED = ("/api/health", "/api/fleet/vehicles", "/fleet/dashboard", "/ws/positions")
 """Endpoints that users and monitors can't do without."""

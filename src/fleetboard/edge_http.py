@@ -21,7 +21,7 @@ _SHORT_HSTS_S = 300
 _PARKING = "https://parking.example/fleet.test"
 
 # What this application has; everything else nobody made.
-_KNOWN = "{ path / /favicon.ico /docs } || { path_beg /api/ /fleet/ /static/ /ws/ /docs/ }"
+_KNOWN = "{ path / /favicon.ico /docs /sign-in } || { path_beg /api/ /fleet/ /static/ /ws/ /docs/ }"
 
 
 def environment(plain_port: int, database_port: int, instances: Mapping[str, int]) -> dict[str, str]:

@@ -18,7 +18,9 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from fleetboard import seed
-from fleetboard.app import api, appetite, contract, exposition, logs, pages, upgrades, vitals
+from fleetboard.app import api, appetite, contract, exposition, logs, pages, signing_in, upgrades, vitals
+from fleetboard.app.access import Access
+from fleetboard.app.bodies import InvalidError
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
@@ -26,6 +28,7 @@ from fleetboard.app.live import Broadcaster
 from fleetboard.app.metrics import Metrics
 from fleetboard.app.middleware import Observed
 from fleetboard.app.misbehaviour import Misbehaviour
+from fleetboard.app.sessions import Sessions
 from fleetboard.app.settings import Settings
 from fleetboard.app.state import State
 from fleetboard.app.unwell import Unwell
@@ -48,9 +51,9 @@ def build_state(settings: Settings) -> State:
     instances = Instances(settings.instance, database, metrics)
     traffic = Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES)
     fleet = Fleet(database, traffic, settings.features)
-    return State(
-        settings, database, metrics, instances, fleet, Broadcaster(fleet, metrics, instances, settings.faults)
-    )
+    broadcaster = Broadcaster(fleet, metrics, instances, settings.faults)
+    sessions = Sessions(settings.directory, settings.faults)
+    return State(settings, database, metrics, instances, fleet, broadcaster, sessions)
 
 
 def build_app(state: State) -> Starlette:
@@ -64,6 +67,7 @@ def build_app(state: State) -> Starlette:
         routes=[
             *vitals.ROUTES,
             *contract.ROUTES,
+            *signing_in.ROUTES,
             *api.ROUTES,
             *exposition.routes(state.metrics, state.database, faults),
             WebSocketRoute("/{anything:path}" if "ws-any-path" in faults else "/ws/positions", positions),
@@ -72,10 +76,11 @@ def build_app(state: State) -> Starlette:
         middleware=[
             Middleware(Observed, metrics=state.metrics),
             Middleware(logs.Logged),
+            Middleware(Access, sessions=state.sessions, faults=faults),
             Middleware(Misbehaviour, faults=faults),
             Middleware(Unwell, faults=faults),
         ],
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        exception_handlers={HTTPException: _http_error, InvalidError: _invalid, Exception: _server_error},
         lifespan=lambda _app: _running(state),
     )
     app.state.parts = state
@@ -153,6 +158,11 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     detail = error.detail if isinstance(error, HTTPException) else "unexpected"
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse({"error": detail}, status, headers=headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    fields = error.fields if isinstance(error, InvalidError) else {}
+    return JSONResponse({"error": "some fields can't be taken", "fields": fields}, 422)
 
 
 async def _server_error(_request: Request, _error: Exception) -> JSONResponse:

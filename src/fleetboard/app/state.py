@@ -12,6 +12,7 @@ from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
 from fleetboard.app.live import Broadcaster
 from fleetboard.app.metrics import Metrics
+from fleetboard.app.sessions import Sessions
 from fleetboard.app.settings import Settings
 
 
@@ -25,6 +26,7 @@ class State:
     instances: Instances
     fleet: Fleet
     broadcaster: Broadcaster
+    sessions: Sessions
     started_at: float = field(default_factory=time.monotonic)
 
     def has(self, fault: str) -> bool:
