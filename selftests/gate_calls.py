@@ -24,6 +24,9 @@ from gonogo.target import Target
 from gonogo.verdict import outcome_of
 from postgres_server import PostgresServer
 
+AUTHORIZATION = "FLEETBOARD_AUTHORIZATION"
+"""Variable of the header that launch.toml sends to the embedded target."""
+
 
 @dataclass
 class Called:
@@ -125,6 +128,8 @@ def target_at(
             continue
         merged = {**described.get(table, {}), **keys}
         described[table] = {key: value for key, value in merged.items() if value is not None}
+    if AUTHORIZATION not in info.get("env", {}):  # what was told is a server of the test's own
+        described.get("http", {}).pop("headers", None)
     launch = LaunchFile.model_validate(raw)
     provided = {key: value for key, value in info.items() if isinstance(value, str)}
     provided |= {f"env.{key}": value for key, value in info.get("env", {}).items()}
