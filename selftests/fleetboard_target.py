@@ -46,7 +46,13 @@ class Running:
         return ssl.create_default_context(cafile=self.info["ca_file"])
 
     def client(self) -> httpx.Client:
-        """A client with verified TLS, names resolved by the target's DNS server."""
+        """A :meth:`stranger` with the token of machines, who may read."""
+        client = self.stranger()
+        client.headers["Authorization"] = self.info["env"]["FLEETBOARD_AUTHORIZATION"]
+        return client
+
+    def stranger(self) -> httpx.Client:
+        """A client with verified TLS, names resolved by the target's DNS server, that nobody knows."""
         transport = httpx.HTTPTransport(verify=self.tls())
         transport._pool = httpcore.ConnectionPool(ssl_context=self.tls(), network_backend=_Resolving(self))
         return httpx.Client(transport=transport, base_url=self.info["base_url"], trust_env=False, timeout=10)
@@ -55,7 +61,7 @@ class Running:
     def signed_in(self, role: str) -> Iterator[httpx.Client]:
         """A client with a session of the account that has this role."""
         password = self.info["env"][f"FLEETBOARD_{role.upper()}_PASSWORD"]
-        with self.client() as client:
+        with self.stranger() as client:
             answer = client.post("/api/session", json={"user": USERS[role], "password": password})
             assert answer.status_code == 200, answer.text
             yield client

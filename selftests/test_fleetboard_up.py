@@ -67,6 +67,7 @@ def stream(target: Running) -> Any:
                 ssl=target.tls(),
                 server_hostname="app.fleet.test",
                 open_timeout=5,
+                additional_headers={"Authorization": target.info["env"]["FLEETBOARD_AUTHORIZATION"]},
                 proxy=None,
             )
         except TimeoutError:
@@ -171,8 +172,10 @@ def test_errors_are_json_sentences(client: httpx.Client, path: str, status: int)
 
 
 def test_vehicles_are_not_written(client: httpx.Client, target: Running) -> None:
-    """Nobody without a session may write, and vehicles not even a manager."""
-    assert client.post("/api/fleet/vehicles", json={}).status_code == 401
+    """A stranger may not write, nor may a machine, and vehicles not even a manager."""
+    with target.stranger() as stranger:
+        assert stranger.post("/api/fleet/vehicles", json={}).status_code == 401
+    assert client.post("/api/fleet/vehicles", json={}).status_code == 403
     with target.signed_in("manager") as manager:
         assert manager.post("/api/fleet/vehicles", json={}).status_code == 405
 

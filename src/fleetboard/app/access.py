@@ -14,8 +14,6 @@ from fleetboard.accounts import DISPATCHER, MANAGER, WORKSHOP, Account
 from fleetboard.app.sessions import PATH as SESSION
 from fleetboard.app.sessions import Sessions
 
-READS_NEED_SESSION = False
-"""Whether ``GET`` below ``/api/`` and the live feed are closed to those who are not signed in."""
 PAGES_NEED_SESSION = False
 """Whether pages below ``/fleet/`` lead to the sign-in instead."""
 
@@ -61,7 +59,7 @@ class Access:
         self._app = app
         self._sessions = sessions
         self._faults = frozenset(faults)
-        self._reads_need_session = READS_NEED_SESSION and "reads-without-session" not in faults
+        self._reads_need_session = "reads-without-session" not in faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse one request, or pass it on."""
