@@ -36,10 +36,12 @@ export function say(element, text) {
 export class Rows {
   /**
    * @param {HTMLElement} parent
+   * @param {HTMLElement} home where the keyboard goes if the row that it is on is gone
    * @param {(item: object) => HTMLElement} build
    */
-  constructor(parent, build) {
+  constructor(parent, home, build) {
     this.parent = parent;
+    this.home = home;
     this.build = build;
     this.rows = new Map(); // id -> [item as JSON, element]
   }
@@ -55,7 +57,10 @@ export class Rows {
     }
     const wanted = [...this.rows.values()].map(([, element]) => element);
     const keep = new Set(wanted);
-    for (const child of [...this.parent.children]) if (!keep.has(child)) child.remove();
+    const gone = [...this.parent.children].filter((child) => !keep.has(child));
+    const focused = gone.some((child) => child.contains(document.activeElement));
+    for (const child of gone) child.remove();
+    if (focused) this.home.focus({ preventScroll: true });
     wanted.forEach((element, index) => {
       const there = this.parent.children[index] ?? null;
       if (there !== element) this.parent.insertBefore(element, there);

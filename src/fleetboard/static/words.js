@@ -5,7 +5,7 @@ const DAY_MS = 86_400_000;
 const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
 const day = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", year: "numeric" });
-const decimals = [0, 1, 2].map((digits) => new Intl.NumberFormat(LOCALE, { maximumFractionDigits: digits }));
+const decimals = [0, 1, 2, 3, 4].map((digits) => new Intl.NumberFormat(LOCALE, { maximumFractionDigits: digits }));
 const money = new Intl.NumberFormat(LOCALE, { style: "currency", currency: "EUR" });
 
 /** A number with at most so many decimals. */
