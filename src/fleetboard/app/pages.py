@@ -28,6 +28,9 @@ _TEMPLATES = jinja2.Environment(
 
 _FLEET = {
     "/fleet/dashboard": ("dashboard.html", "Tracking"),
+    "/fleet/dispatch": ("dispatch.html", "Dispatch"),
+    "/fleet/maintenance": ("maintenance.html", "Maintenance"),
+    "/fleet/analytics": ("analytics.html", "Analytics"),
 }
 """The pages of the main navigation, in its order: template and name."""
 _NAVIGATION = {path: title for path, (_, title) in _FLEET.items()}

@@ -21,6 +21,12 @@ FAULTS: tuple[Fault, ...] = (
     Fault("asks-staging", ("smoke.origin",), "the page asks another host", front_end=True),
     Fault("plain-websocket", ("smoke.origin",), "the live feed is asked for without TLS", front_end=True),
     Fault("phone-layout-broken", ("smoke.mobile",), "the page is 900 pixels wide on a phone", front_end=True),
+    Fault("dialog-stays-shut", ("smoke.dispatch",), "the dialog for assigning does not open", front_end=True),
+    Fault("filter-sticks", ("smoke.maintenance",), "clearing the filters changes nothing", front_end=True),
+    Fault("dead-button", ("smoke.origin", "smoke.maintenance"), "Schedule service does nothing", front_end=True),
+    Fault("chart-empty", ("smoke.analytics",), "the charts have no bars", front_end=True),
+    Fault("chart-differs", ("smoke.analytics",), "a chart draws another value than the API gives", front_end=True),
+    Fault("error-hidden", ("smoke.resilience",), "an error of the API is not said on the page", front_end=True),
     Fault("missing-labels", ("smoke.accessibility",), "fields have no label", front_end=True),
     Fault("blank-map", ("smoke.tracking",), "the map has no streets", front_end=True),
 )
