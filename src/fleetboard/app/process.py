@@ -18,9 +18,23 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from fleetboard import seed
-from fleetboard.app import api, appetite, contract, exposition, logs, pages, signing_in, upgrades, vitals
+from fleetboard.app import (
+    analytics,
+    api,
+    appetite,
+    contract,
+    exposition,
+    loads,
+    logs,
+    maintenance,
+    pages,
+    signing_in,
+    upgrades,
+    vitals,
+)
 from fleetboard.app.access import Access
 from fleetboard.app.bodies import InvalidError
+from fleetboard.app.consignments import Loads
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
@@ -50,10 +64,11 @@ def build_state(settings: Settings) -> State:
     metrics = Metrics()
     instances = Instances(settings.instance, database, metrics)
     traffic = Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES)
-    fleet = Fleet(database, traffic, settings.features)
-    broadcaster = Broadcaster(fleet, metrics, instances, settings.faults)
+    fleet = Fleet(database, traffic)
+    consignments = Loads(database, settings.features, settings.faults)
+    broadcaster = Broadcaster(fleet, consignments, metrics, instances, settings.faults)
     sessions = Sessions(settings.directory, settings.faults)
-    return State(settings, database, metrics, instances, fleet, broadcaster, sessions)
+    return State(settings, database, metrics, instances, fleet, consignments, broadcaster, sessions)
 
 
 def build_app(state: State) -> Starlette:
@@ -69,6 +84,9 @@ def build_app(state: State) -> Starlette:
             *contract.ROUTES,
             *signing_in.ROUTES,
             *api.ROUTES,
+            *loads.ROUTES,
+            *maintenance.ROUTES,
+            *analytics.ROUTES,
             *exposition.routes(state.metrics, state.database, faults),
             WebSocketRoute("/{anything:path}" if "ws-any-path" in faults else "/ws/positions", positions),
             *pages.routes(faults),
@@ -92,12 +110,13 @@ async def _running(state: State) -> AsyncIterator[None]:
     """Everything that runs beside the requests, from start to end."""
     await state.database.open()
     await state.fleet.load()
+    await state.loads.open()
     if state.has("health-lies-database"):
         await state.database.lose()
     if state.has("performance-errors"):
         _spoil(state.metrics)
     await state.instances.publish()
-    jobs = [state.broadcaster.run(), state.instances.keep_publishing()]
+    jobs = [state.broadcaster.run(), state.broadcaster.keep_watching(), state.instances.keep_publishing()]
     if state.settings.instance == _RECORDER:
         jobs.append(state.fleet.keep_recording())
     tasks = [asyncio.create_task(job) for job in jobs]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from fleetboard.app.consignments import Loads
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
@@ -25,6 +26,7 @@ class State:
     metrics: Metrics
     instances: Instances
     fleet: Fleet
+    loads: Loads
     broadcaster: Broadcaster
     sessions: Sessions
     started_at: float = field(default_factory=time.monotonic)
