@@ -92,7 +92,7 @@ def build_app(state: State) -> Starlette:
             *pages.routes(faults),
         ],
         middleware=[
-            Middleware(Observed, metrics=state.metrics),
+            Middleware(Observed, metrics=state.metrics, faults=faults),
             Middleware(logs.Logged),
             Middleware(Access, sessions=state.sessions, faults=faults),
             Middleware(Misbehaviour, faults=faults),
