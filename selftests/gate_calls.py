@@ -36,6 +36,8 @@ class Called:
     reason: str = ""
     measurements: list[Measurement] = field(default_factory=list)
     evidence: dict[str, bytes] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+    """What it said on its way."""
 
     @property
     def bad(self) -> dict[str, Any]:
@@ -73,7 +75,13 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
         called.measurements.append(measurement(name, actual, bound, unit=unit, n=n))
         return called.measurements[-1]
 
-    given = {"target": target, "measure": measure, "evidence": _Evidence(called.evidence), **fixtures}
+    given = {
+        "target": target,
+        "measure": measure,
+        "evidence": _Evidence(called.evidence),
+        "seen": called.seen.append,
+        **fixtures,
+    }
     try:
         gate(**{name: given[name] for name in inspect.signature(gate).parameters})
     except (TargetError, ToolError, InconclusiveError) as error:
@@ -90,11 +98,11 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
 
 @cache
 def gates() -> dict[str, Callable[..., None]]:
-    """The functions of all gates below ``tests/infra`` and of ``smoke.api``, by id."""
+    """The functions of all gates below ``tests/infra`` and ``tests/smoke``, by id."""
     found = {}
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))  # where the gates' own folder is a package
-    for path in [*(ROOT / "tests" / "infra").glob("test_*.py"), ROOT / "tests" / "smoke" / "test_api.py"]:
+    for path in (path for folder in ("infra", "smoke") for path in (ROOT / "tests" / folder).glob("test_*.py")):
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for function in vars(module).values():
             for mark in getattr(function, "pytestmark", ()):
