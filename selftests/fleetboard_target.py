@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 import dns.resolver
 import httpcore
 import httpx
+from websockets.sync.client import ClientConnection, connect
 
 UP = [sys.executable, "-m", "fleetboard", "up", "--json", "--stop-on-eof"]
 USERS = {"manager": "mira", "dispatcher": "dan", "workshop": "wanda", "viewer": "vera"}
@@ -88,6 +90,29 @@ def running(*arguments: str) -> Iterator[Running]:
             assert process.stdin is not None
             process.stdin.close()
             process.wait(15)
+
+
+def stream(target: Running, attempts: int = 3) -> ClientConnection:
+    """An open WebSocket to the live feed.
+
+    This client reads and writes one TLS connection from two threads, which now and then loses its own request
+    (the reason why the probe has no threads): a handshake without any answer is tried again on a new connection.
+    """
+    raw = socket.create_connection((target.addresses()[0], target.port), timeout=5)
+    try:
+        return connect(
+            f"wss://app.fleet.test:{target.port}/ws/positions",
+            sock=raw,
+            ssl=target.tls(),
+            server_hostname="app.fleet.test",
+            open_timeout=5,
+            additional_headers={"Authorization": target.info["env"]["FLEETBOARD_AUTHORIZATION"]},
+            proxy=None,
+        )
+    except TimeoutError:
+        if attempts == 1:
+            raise
+        return stream(target, attempts - 1)
 
 
 def work_folder(info: dict[str, Any]) -> Path:
