@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Error, sync_playwright
 
 from gate_calls import Called, call, gates
+from gonogo import EvidenceKeeper, Measure, Seen
 from gonogo.browser import FLAGS, find_chromium, name_rules, sandbox, trust_store
 from gonogo.model import Outcome
 from gonogo.target import Target
@@ -38,17 +40,24 @@ def browser_for(*targets: Target) -> Iterator[Browser]:
 
 
 def call_page(gate: str, target: Target, browser: Browser) -> Called:
-    """Run one gate's body in a window of its own, and judge it as the plugin does."""
+    """Run one gate's body in windows of its own, and judge it as the plugin does."""
+    function = gates()[gate]
+    from tests.smoke.users import Users  # noqa: PLC0415 - found once the gates are
+
     with _windows(browser) as new_context:
-        page = new_context().new_page()
-        fixtures = {"page": page, "context": page.context, "new_context": new_context, "hide": _hide}
+
+        def body(target: Target, measure: Measure, evidence: EvidenceKeeper, seen: Seen) -> None:
+            with contextlib.closing(Users(new_context, target, evidence, _hide, seen)) as users:
+                given = {"users": users, "target": target, "measure": measure, "evidence": evidence, "seen": seen}
+                function(**{name: given[name] for name in inspect.signature(function).parameters})
+
         try:
-            return call(gates()[gate], target, **fixtures)
+            return call(body, target)
         except Error as error:  # what the plugin makes of it, see session.py
             return Called(Outcome.FAIL, f"the browser could not do it: {error.message.splitlines()[0]}")
 
 
-def _hide(_text: str | None) -> None:
+def _hide(text: str | None) -> None:
     """Nothing is stored here."""
 
 
