@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import psycopg
@@ -143,7 +144,9 @@ def test_every_pending_load_of_the_seed_has_a_choice() -> None:
     began = {row[0]: row[2] for row in fleet.assignments() if row[3] is None}
     kinds = {row[0]: row[3] for row in fleet.vehicles()}
     hours = {
-        vehicle: (NOW - start).total_seconds() / 3600 for vehicle, start in began.items() if vehicle not in busy
+        vehicle: (NOW - cast("datetime", start)).total_seconds() / 3600
+        for vehicle, start in began.items()
+        if vehicle not in busy
     }
     assert max(hours.values()) <= 7
     candidates = [
@@ -329,6 +332,26 @@ def test_of_two_dispatchers_one_wins(target: Running, dispatcher: httpx.Client) 
             kept = dispatcher.get("/api/fleet/loads?status=planned&pending=false").json()["items"]
             assert kept == [won]
             assert dispatcher.delete(f"/api/fleet/loads/{won['id']}/assignment").status_code == 200
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("same", ["load", "vehicle"])
+def test_whoever_comes_second_waits_for_the_first(target: Running, dispatcher: httpx.Client, same: str) -> None:
+    """The first has not finished yet; what it does is not seen before, and must not be overlooked."""
+    owner = json.loads(Path(target.info["env"]["FLEETBOARD_STATE"]).read_text())["database_url"]
+    with created(dispatcher) as first, created(dispatcher) as second, ThreadPoolExecutor(1) as pool:
+        wanted = first if same == "load" else second
+        path = f"/api/fleet/loads/{wanted['id']}/assignment"
+        with psycopg.connect(owner) as connection:
+            connection.execute("SELECT id FROM vehicles WHERE id = 'V-004' FOR NO KEY UPDATE")
+            connection.execute("UPDATE loads SET vehicle_id = 'V-004' WHERE id = %s", (first["id"],))
+            vehicle = "V-008" if same == "load" else "V-004"
+            answer = pool.submit(dispatcher.post, path, json={"vehicleId": vehicle})
+            with pytest.raises(TimeoutError):
+                answer.result(0.5)
+        assert answer.result(5).status_code == 409
+        assert dispatcher.get(f"/api/fleet/loads/{first['id']}").json()["vehicleId"] == "V-004"
 
 
 @pytest.mark.slow
