@@ -36,6 +36,11 @@ class Running:
         """Port of the proxy."""
         return int(urlsplit(self.info["base_url"]).port or 0)
 
+    def owner_url(self) -> str:
+        """Address of the database for who may change everything, from the state of the team's commands."""
+        state = json.loads(Path(self.info["env"]["FLEETBOARD_STATE"]).read_text(encoding="utf-8"))
+        return str(state["database_url"])
+
     def addresses(self, kind: str = "A", name: str = "app.fleet.test") -> list[str]:
         """Records of one name, from the target's own DNS server."""
         host, port = self.info["resolver"].split(":")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -339,11 +338,10 @@ def test_of_two_dispatchers_one_wins(target: Running, dispatcher: httpx.Client) 
 @pytest.mark.parametrize("same", ["load", "vehicle"])
 def test_whoever_comes_second_waits_for_the_first(target: Running, dispatcher: httpx.Client, same: str) -> None:
     """The first has not finished yet; what it does is not seen before, and must not be overlooked."""
-    owner = json.loads(Path(target.info["env"]["FLEETBOARD_STATE"]).read_text())["database_url"]
     with created(dispatcher) as first, created(dispatcher) as second, ThreadPoolExecutor(1) as pool:
         wanted = first if same == "load" else second
         path = f"/api/fleet/loads/{wanted['id']}/assignment"
-        with psycopg.connect(owner) as connection:
+        with psycopg.connect(target.owner_url()) as connection:
             connection.execute("SELECT id FROM vehicles WHERE id = 'V-004' FOR NO KEY UPDATE")
             connection.execute("UPDATE loads SET vehicle_id = 'V-004' WHERE id = %s", (first["id"],))
             vehicle = "V-008" if same == "load" else "V-004"

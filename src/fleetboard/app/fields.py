@@ -105,11 +105,10 @@ class Fields:
             InvalidError: something can't be taken.
         """
         unknown = {name: "there is no such field" for name in self._body if name not in self._known}
-        if not self._accepts_all:
-            if self._wrong or unknown:
-                raise InvalidError({**self._wrong, **unknown})
-            if self._change and not self._values:
-                raise InvalidError(dict.fromkeys(sorted(self._known), "is missing, and so is every other"))
+        if (self._wrong or unknown) and not self._accepts_all:
+            raise InvalidError({**self._wrong, **unknown})
+        if self._change and not self._values:
+            raise InvalidError(dict.fromkeys(sorted(self._known), "is missing, and so is every other"))
         return self._values
 
     def _given(self, name: str, *, optional: bool = False) -> Any:
