@@ -86,11 +86,11 @@ export class Assignment {
         "p",
         { class: "recommendation-facts" },
         make("span", { data: { field: "driver", personal: "" }, text: driver.name }),
-        fact("distance", `${number(distanceKm, 1)} km`, "to the pick-up"),
-        fact("hours", `${number(hoursLeft, 1)} h`, "of driving left"),
+        fact("distance", `${distanceKm.toFixed(1)} km`, "to the pick-up"),
+        fact("hours", `${hoursLeft.toFixed(1)} h`, "of driving left"),
       ),
       assign,
-      make("ul", { class: "reasons" }, ...reasons.map((reason) => make("li", { text: reason }))),
+      make("ul", { class: "reasons" }, ...reasons.map((reason) => make("li", { text: capital(reason) }))),
     );
   }
 

@@ -7,7 +7,9 @@ const { uPlot } = globalThis;
 const HEIGHT = 232;
 const FONT = '12px system-ui, "DejaVu Sans", sans-serif';
 const COLOUR = { bar: "#3f6be0", ink: "#16202e", soft: "#536074", line: "#e9edf3" };
-const MOST_LABELS = 8; // more would run into each other on a phone
+const MOST_VALUES = 8; // more would run into each other
+const LABEL_PX = 56;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 export class BarChart {
   /** @param {HTMLElement} host what it is drawn into, as wide as that is */
@@ -50,7 +52,7 @@ export function shownValue(value, unit) {
 /** A label as there is room for it under a bar: days lose their year. */
 function short(label) {
   const day = /^\d{4}-(\d\d)-(\d\d)$/.exec(label);
-  return day ? `${Number(day[2])}.${Number(day[1])}.` : label;
+  return day ? `${Number(day[2])} ${MONTHS[day[1] - 1]}` : label;
 }
 
 function described({ title, unit, labels, values }) {
@@ -59,7 +61,6 @@ function described({ title, unit, labels, values }) {
 
 function options({ what, title, unit, labels, values }, width) {
   const axis = { stroke: COLOUR.soft, font: FONT, ticks: { show: false } };
-  const every = Math.ceil(labels.length / MOST_LABELS);
   const top = unit === "%" ? 100 : Math.max(...values, 0) || 1;
   return {
     width,
@@ -76,7 +77,10 @@ function options({ what, title, unit, labels, values }, width) {
         size: 30,
         grid: { show: false },
         splits: () => labels.map((_, index) => index),
-        values: (_plot, splits) => splits.map((index) => (index % every ? "" : short(labels[index]))),
+        values: (plot, splits) => {
+          const every = Math.ceil((splits.length * LABEL_PX) / plot.width);
+          return splits.map((index) => (index % every ? "" : short(labels[index])));
+        },
       },
       { ...axis, size: 46, grid: { stroke: COLOUR.line, width: 1 }, values: (_plot, splits) => splits.map((value) => number(value, 4)) },
     ],
@@ -103,7 +107,7 @@ function showLegend(plot) {
 /** Writes each value over its bar, as long as there is room. */
 function writeValues(plot) {
   const [places, values] = plot.data;
-  if (places.length > MOST_LABELS) return;
+  if (places.length > MOST_VALUES) return;
   const { ctx } = plot;
   ctx.save();
   ctx.fillStyle = COLOUR.ink;

@@ -83,7 +83,7 @@ function pendingRow(load) {
     cell("cargo", { text: capital(load.cargo) }),
     cell("weight", { class: "number", text: `${number(load.weightKg)} kg` }),
     cell("way", {}, way(load)),
-    cell("due", {}, due(load)),
+    cell("due", {}, due(load, capital)),
     cell("action", { class: "action" }, mayAssign ? assign : null),
   );
 }
@@ -116,9 +116,9 @@ function way({ origin, destination }) {
   return make("span", { class: "way" }, make("span", { data: { field: "origin" }, text: origin }), to);
 }
 
-function due({ dueAt }) {
+function due({ dueAt }, shown = (text) => text) {
   const late = new Date(dueAt) < new Date();
-  return make("time", { datetime: dueAt, class: late && "is-late", text: moment(dueAt) + (late ? ", late" : "") });
+  return make("time", { datetime: dueAt, class: late && "is-late", text: shown(moment(dueAt)) + (late ? ", late" : "") });
 }
 
 async function takeBack(load, button) {

@@ -17,7 +17,8 @@ export class Notice {
     this.element = element;
     this.text = make("span");
     element.append(this.text);
-    if (onRetry) element.append(make("button", { type: "button", class: "button compact", text: "Try again", onclick: onRetry }));
+    this.retry = make("button", { type: "button", class: "button compact", text: "Try again", onclick: onRetry, hidden: !onRetry });
+    element.append(this.retry);
   }
 
   /** Says what is wrong, as the API's errors say it: without a capital and a full stop. */
@@ -75,8 +76,10 @@ export class Loading {
   }
 
   #fail(error) {
+    const mayPass = error.status !== 422; // what was asked for stays wrong, however often
+    this.notice.retry.hidden = !mayPass;
     this.notice.say(`${this.what} can’t be loaded: ${error.message}`);
-    this.timer = setTimeout(() => this.refresh(), RETRY_MS);
+    if (mayPass) this.timer = setTimeout(() => this.refresh(), RETRY_MS);
     this.onTrouble();
   }
 }

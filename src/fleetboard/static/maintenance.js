@@ -15,21 +15,28 @@ const rows = new Rows(find("[data-record-rows]"), find("[data-heading]"), record
 const [previous, next] = document.querySelectorAll("[data-page]");
 let vehicles = new Map();
 let offset = 0;
+let drawn = null; // the query whose answer is on show
 let scheduled = null; // the record that was just made, on top until something else is asked for
 
-const records = new Loading(find("[data-records-alert]"), "the records", fetchRecords, draw, stopWaiting);
+const records = new Loading(find("[data-records-alert]"), "the records", fetchRecords, draw, wipe);
 
 async function fetchRecords() {
   vehicles = await vehiclesById();
   fillVehicles();
+  const parameters = query();
+  return { ...(await api(`/api/fleet/maintenance?${parameters}`)), parameters };
+}
+
+function query() {
   const parameters = filters.parameters;
   parameters.set("limit", PAGE);
   parameters.set("offset", offset);
-  return api(`/api/fleet/maintenance?${parameters}`);
+  return String(parameters);
 }
 
-function draw({ items, total }) {
+function draw({ items, total, parameters }) {
   stopWaiting();
+  drawn = parameters;
   // The last record of the last page may have been removed meanwhile.
   if (!items.length && offset > 0 && total > 0) return show(Math.floor((total - 1) / PAGE) * PAGE);
   const shown = scheduled ? [scheduled, ...items.filter(({ id }) => id !== scheduled.id)] : items;
@@ -54,6 +61,17 @@ function turn(button, possible) {
   button.disabled = !possible;
 }
 
+/** When the records can't be had, those of another query must not pass for them. */
+function wipe() {
+  stopWaiting();
+  if (drawn === null || drawn === query()) return;
+  drawn = null;
+  rows.show([]);
+  find("[data-records]").hidden = true;
+  write(find("[data-testid=record-count]"), "–");
+  write(find("[data-range]"), "");
+}
+
 function stopWaiting() {
   find("[data-waiting]")?.remove();
 }
@@ -61,6 +79,7 @@ function stopWaiting() {
 function show(from) {
   offset = from;
   scheduled = null;
+  say(find("[data-told]"), "");
   find("[data-scroll]").scrollTop = 0;
   return records.refresh();
 }
@@ -98,7 +117,7 @@ function fillVehicles() {
 function announce(record) {
   scheduled = record;
   const name = vehicles.get(record.vehicleId)?.name ?? record.vehicleId;
-  say(find("[data-told]"), `${capital(record.kind)} of ${name} is planned for ${date(record.openedOn)}.`);
+  say(find("[data-told]"), `Planned for ${date(record.openedOn)}: ${record.kind}, ${name}.`);
   find("[data-scroll]").scrollTop = 0;
   records.refresh();
 }

@@ -63,7 +63,9 @@ export class Scheduling {
   #mark(field, error) {
     const place = document.getElementById(field.getAttribute("aria-describedby"));
     if (!place) return;
-    say(place, error && sentence(error));
+    // Most complaints go on from the field's name: "must not be empty".
+    const subject = /^(is|must)\b/.test(error) ? `${field.labels[0].textContent} ` : "";
+    say(place, error && sentence(subject + error));
     if (error) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
   }

@@ -36,12 +36,12 @@ export function dayFromNow(days) {
   return `${then.getFullYear()}-${pad(then.getMonth() + 1)}-${pad(then.getDate())}`;
 }
 
-/** A moment near to now: Today 14:00, Tomorrow 09:30, Wed, 2 Dec 09:30. */
+/** A moment near to now: today 14:00, tomorrow 09:30, Wed 2 Dec 09:30. */
 export function moment(iso) {
   const then = new Date(iso);
   const midnight = new Date().setHours(0, 0, 0, 0);
   const days = Math.round((new Date(then).setHours(0, 0, 0, 0) - midnight) / DAY_MS);
-  const named = { "-1": "Yesterday", 0: "Today", 1: "Tomorrow" }[days] ?? weekday.format(then);
+  const named = { "-1": "yesterday", 0: "today", 1: "tomorrow" }[days] ?? weekday.format(then);
   return `${named} ${clock.format(then)}`;
 }
 
