@@ -38,6 +38,7 @@ async def read_object(request: Request) -> dict[str, Any]:
             raise HTTPException(413, f"the body must not be longer than {_MAX_BYTES} bytes")
     try:
         found = json.loads(text, parse_constant=_no_number)
+        json.dumps(found, ensure_ascii=False).encode()  # half of a character can be written, but not sent back
     except (ValueError, RecursionError):
         raise HTTPException(400, "the body is not JSON") from None
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""What every response gets: security headers, and a place in the statistics."""
+"""What every response gets: headers for browsers, and a place in the statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _HEADERS: list[tuple[bytes, bytes]] = [
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 ]
-
+_PRIVATE: list[tuple[bytes, bytes]] = [(b"cache-control", b"no-store")]
+"""Of the API: what somebody may see while signed in must not lie about afterwards."""
 
 _PROBES = ("/api/health", "/metrics")
 """Left out of the statistics: monitors ask here, and their many requests would hide what users get."""
@@ -46,13 +47,14 @@ class Observed:
             await self._app(scope, receive, send)
             return
         status = 500
+        private = _PRIVATE if scope["path"].startswith("/api/") else []
         begun = time.perf_counter()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                message["headers"] = [*message.get("headers", ()), *self._headers, *private]
             await send(message)
 
         try:

@@ -26,7 +26,7 @@ async def sign_in(request: Request) -> Response:
     account = await sessions.check(body["user"], body["password"])
     if account is None:
         raise HTTPException(401, "user name or password is wrong")
-    response = JSONResponse(described(account), headers={"Cache-Control": "no-store"})
+    response = JSONResponse(described(account))
     sessions.begin(response, account)
     return response
 
@@ -36,7 +36,7 @@ async def session(request: Request) -> Response:
     account = state_of(request).sessions.account(request)
     if account is None:
         raise HTTPException(401, "sign in first", {"WWW-Authenticate": "Bearer"})
-    return JSONResponse(described(account), headers={"Cache-Control": "no-store"})
+    return JSONResponse(described(account))
 
 
 async def sign_out(request: Request) -> Response:
