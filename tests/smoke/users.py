@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
     from gonogo.probes.http import HttpProbe
 
+Prepare = Callable[["Window"], Any]
 MANAGER, DISPATCHER, VIEWER = "manager", "dispatcher", "viewer"
 
 
 class Window:
     """A window of its own: cookies and all."""
 
-    def __init__(self, context: BrowserContext, users: Users) -> None:
+    def __init__(self, context: BrowserContext, users: Users, prepare: Prepare | None = None) -> None:
         self.context = context
+        self.prepared: Any = prepare(self) if prepare else None
+        """What stands between the window and the network, if the gate put something there."""
         self.page = context.new_page()
         self.noise = Noise(self.page)
         self._users = users
@@ -120,19 +123,30 @@ class Users:
         self.hide(password)
         return account.user, password
 
-    def nobody(self, **window: Any) -> Window:
-        """A window in which nobody has signed in; ``window`` as ``new_context`` takes it."""
-        return Window(self._new_context(**window), self)
+    def nobody(self, *, prepare: Prepare | None = None, **window: Any) -> Window:
+        """A window in which nobody has signed in.
 
-    def at(self, who: str, path: str, **window: Any) -> Window:
+        Args:
+            prepare: is called before a page is there, and what it gives is ``Window.prepared``.
+            window: as ``new_context`` takes it.
+        """
+        return Window(self._new_context(**window), self, prepare)
+
+    def at(self, who: str, path: str, *, prepare: Prepare | None = None, **window: Any) -> Window:
         """A window in which somebody has signed in and is at the page of this path, which may still load.
+
+        Args:
+            who: an account of the plan.
+            path: of the page.
+            prepare: as for ``nobody``.
+            window: as ``new_context`` takes it.
 
         Raises:
             ToolError: the plan has no such account.
             TargetError: signing in does not work.
         """
         user, password = self.credentials(who)
-        opened = self.nobody(**window)
+        opened = self.nobody(prepare=prepare, **window)
         sign_in = opened.sign_in
         sign_in.url = f"{sign_in.url}?next={path}"
         sign_in.goto()

@@ -29,6 +29,11 @@ class Dispatch(Screen):
         found = rows.evaluate_all("(rows, name) => rows.map((row) => row.getAttribute(name))", places.LOAD)
         return [str(load) for load in found]
 
+    def first_reference(self) -> str:
+        """Reference of the first load that is listed as waiting; empty if none is."""
+        shown = places.field("reference")(places.PENDING_LOADS(places.PENDING(self.page)).first)
+        return shown.first.inner_text().strip() if shown.count() else ""
+
     def pending_row(self, load: str) -> Locator:
         """The row of a load that waits."""
         return places.pending_load(load)(places.PENDING(self.page))
@@ -68,6 +73,11 @@ class Dispatch(Screen):
         if not self.becomes(rows, "visible", within_s):
             return []
         return [self._offer(row) for row in rows.all()]
+
+    def settles(self, reference: str) -> bool:
+        """Whether the dialog shows recommendations, or that there are none, in time."""
+        dialog = places.assignment(reference)(self.page)
+        return self.becomes(places.RECOMMENDATIONS(dialog).or_(places.NO_RECOMMENDATION(dialog)), "visible")
 
     def _offer(self, row: Locator) -> Offer:
         def text(field: str) -> str:

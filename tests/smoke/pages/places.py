@@ -65,6 +65,10 @@ ALERTS = role("alert")
 """What went wrong is said here."""
 RETRY = role("button", "Try again")
 DIALOG = role("dialog")
+BUTTONS = css("main button, main [role=button], header button:not([data-sign-out])")
+"""What can be pressed on a page, but for the way out."""
+LIVE = "[data-testid=connection], [data-updated]"
+"""What changes by itself while the page is live."""
 
 # ---------------------------------------------------------------------- sign-in
 
@@ -86,7 +90,8 @@ OVER_BASEMAP = f"{MARKER}, [data-testid=details], .leaflet-control-container, .s
 DETAILS = testid("details")
 FIELD = "data-field"
 CLOSE_DETAILS = role("button", "Close details")
-ROWS = css("[data-vehicle-row]")
+ROW = "data-vehicle-row"
+ROWS = css(f"[{ROW}]")
 FIND_VEHICLE = label("Find a vehicle")
 
 
@@ -97,7 +102,7 @@ def marker(vehicle: str) -> Place:
 
 def vehicle_row(vehicle: str) -> Place:
     """One vehicle in the list beside the map."""
-    return css(_with("data-vehicle-row", vehicle))
+    return css(_with(ROW, vehicle))
 
 
 # ---------------------------------------------------------------------- dispatch
@@ -107,6 +112,7 @@ ASSIGNED = role("region", "Assigned loads")
 PENDING_LOADS = css("[data-load]")
 LOAD = "data-load"
 RECOMMENDATIONS = css("[data-recommendation]")
+NO_RECOMMENDATION = css(".empty")
 RECOMMENDED = "data-recommendation"
 REASONS = role("listitem")
 ASSIGN = role("button", "Assign")

@@ -151,6 +151,17 @@ class Screen:
         shown = [one for one in places.ALERTS(self.page).all() if one.is_visible()]
         return [text for one in shown if (text := " ".join(one.inner_text().split()))]
 
+    def press_retry(self) -> bool:
+        """Presses the button that tries again what went wrong; whether there is one."""
+        button = places.RETRY(self.page).first
+        if not button.is_visible():
+            return False
+        try:
+            button.click()
+        except RanOut:
+            return False
+        return True
+
     def excuse(self) -> str:
         """The same as the end of a sentence; empty if it says nothing."""
         said = self.alerts()

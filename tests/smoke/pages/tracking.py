@@ -168,6 +168,18 @@ class Tracking(Screen):
             return False
         return True
 
+    def choose_first(self) -> bool:
+        """Chooses the first vehicle of the list; whether there is one."""
+        ids = self.listed_ids()
+        return bool(ids) and self.choose(ids[0])
+
+    def listed_ids(self) -> list[str]:
+        """Vehicles of the list, in its order."""
+        found = places.ROWS(self.page).evaluate_all(
+            "(rows, name) => rows.map((row) => row.getAttribute(name))", places.ROW
+        )
+        return [str(vehicle) for vehicle in found]
+
     def listed(self) -> int:
         """How many vehicles the list has."""
         return places.ROWS(self.page).count()
