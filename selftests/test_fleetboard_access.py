@@ -17,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from fleetboard import accounts
-from fleetboard.app import access
 from fleetboard.app.access import Access, account_of, may_write, own_path
 from fleetboard.app.sessions import COOKIE, LASTS_S, Sessions
 from fleetboard_target import USERS, Running, running
@@ -69,12 +68,6 @@ def connection(**headers: str) -> HTTPConnection:
     """A request with these headers, as far as sessions look at one."""
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     return HTTPConnection({"type": "http", "headers": raw})
-
-
-@pytest.fixture
-def closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages need a session, whatever the constant says today."""
-    monkeypatch.setattr(access, "PAGES_NEED_SESSION", True)
 
 
 def test_passwords_are_kept_as_salted_hashes() -> None:
@@ -186,7 +179,6 @@ def test_after_signing_in_only_own_pages_follow(wanted: str | None, leads_to: st
     assert own_path(wanted) == leads_to
 
 
-@pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize(
     "path",
     ["/", "/sign-in", "/static/main.js", "/guide", "/openapi.json", "/metrics", "/api/health", "/api/session"]
@@ -196,7 +188,6 @@ def test_what_everybody_may_read(path: str) -> None:
     assert Visitor().get(path).json() == {"user": None}
 
 
-@pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize("path", ["/api/fleet/vehicles", "/api/fleet/loads/L-0001", "/api/fleet/health", "/api/"])
 def test_the_api_is_closed_to_strangers(path: str) -> None:
     """Reading takes a session or the token; a token that is wrong does not fall back on the cookie."""
@@ -209,7 +200,6 @@ def test_the_api_is_closed_to_strangers(path: str) -> None:
     assert Visitor("reads-without-session").get(path).json() == {"user": None}
 
 
-@pytest.mark.usefixtures("closed")
 def test_pages_lead_to_the_sign_in_and_back() -> None:
     answer = Visitor().get("/fleet/maintenance?status=open&page=2")
     assert answer.status_code == 303

@@ -284,11 +284,6 @@ class Target:
         """Whether the plan says itself where the target's name leads, by a resolver or an address."""
         return self.resolver is not None or self.host in self._settings.address
 
-    @property
-    def maps_names(self) -> bool:
-        """Whether the plan says itself where the target's name leads, by a resolver or an address."""
-        return self.resolver is not None or self.host in self._settings.address
-
     def resolve(self, host: str) -> list[str]:
         """Addresses of a name, as the plan's resolver gives them, IPv4 first.
 

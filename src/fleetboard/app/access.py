@@ -14,9 +14,6 @@ from fleetboard.accounts import DISPATCHER, MANAGER, WORKSHOP, Account
 from fleetboard.app.sessions import PATH as SESSION
 from fleetboard.app.sessions import Sessions
 
-PAGES_NEED_SESSION = False
-"""Whether pages below ``/fleet/`` lead to the sign-in instead."""
-
 SIGN_IN = "/sign-in"
 _PAGES = "/fleet/"
 _API = "/api/"
@@ -80,7 +77,7 @@ class Access:
         path = scope["path"]
         if account is not None or path in _OPEN:
             return None
-        if path.startswith(_PAGES) and PAGES_NEED_SESSION:
+        if path.startswith(_PAGES):
             query = scope.get("query_string", b"").decode("latin-1")
             wanted = f"{path}?{query}" if query else path
             return RedirectResponse(f"{SIGN_IN}?next={quote(wanted, safe='/')}", 303)
