@@ -53,7 +53,7 @@ def _more(one: Violation) -> str:
 
 
 def _states(window: Window) -> Iterator[tuple[str, bool, Locator | None]]:
-    """The pages, and what lies over them once something is pressed: name, whether it opens, the part that is new."""
+    """The pages, and what lies over them: name, whether it opens, and the part that is new."""
     tracking, dispatch, maintenance = window.tracking, window.dispatch, window.maintenance
     analytics, page = window.analytics, window.page
     within_s = tracking.timeout_s

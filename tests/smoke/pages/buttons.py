@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -109,14 +110,14 @@ class Buttons:
         """
         self._page = page
         self._reopen = reopen
-        self._requests = 0
+        self._requests = self._answered = 0
         page.on("request", lambda _: self._count())
 
     def press_all(self) -> Pressed:
         """Presses each of them, also those that appear on the way, and takes back what can be taken back."""
         done = set[tuple[str, ...]]()
         names, dead = list[str](), list[str]()
-        while (found := self._next(done)) is not None:
+        while (found := self._next(done) or self._next_after_answers(done)) is not None:
             index, name = found
             names.append(name)
             if not self._press(places.BUTTONS(self._page).nth(index)):
@@ -126,10 +127,12 @@ class Buttons:
     def _next(self, done: set[tuple[str, ...]]) -> tuple[int, str] | None:
         """Position and name of a button that was not pressed yet; a switch only while it is off."""
         states = [_Button(**one) for one in places.BUTTONS(self._page).evaluate_all(_STATES)]
-        alike = Counter(one.kind for one in states)
+        alike = Counter(one.kind for one in states if not one.off)
         passed = Counter[str]()
         same = Counter[tuple[str, str]]()
         for index, one in enumerate(states):
+            if one.off:
+                continue
             passed[one.kind] += 1
             same[one.kind, one.name] += 1
             if alike[one.kind] <= MANY:
@@ -138,10 +141,19 @@ class Buttons:
                 mark = (one.kind, "first" if passed[one.kind] == 1 else "last")
             else:
                 continue
-            if mark not in done and not one.on and not one.off:
+            if mark not in done and not one.on:
                 done.add(mark)
                 return index, one.name
         return None
+
+    def _next_after_answers(self, done: set[tuple[str, ...]]) -> tuple[int, str] | None:
+        """The same once everything is answered that was asked for: that may have brought other buttons."""
+        if self._requests == self._answered:
+            return None
+        self._answered = self._requests
+        with contextlib.suppress(RanOut):
+            self._page.wait_for_load_state("networkidle", timeout=EFFECT_S * 1000)
+        return self._next(done)
 
     def _press(self, button: Locator) -> bool:
         page, before, asked = self._page, self._page.url, self._requests
