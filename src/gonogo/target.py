@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import string
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from gonogo.addresses import is_address
 from gonogo.errors import TargetError, ToolError
+from gonogo.network import addresses_of
 from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
 from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, unset, value_of
@@ -380,7 +380,7 @@ class Target:
             timeout_s = limits.timeout_s if limits else 5.0
             found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, self.resolver, timeout_s).values]
         else:
-            found = _system_addresses(host)
+            found = addresses_of(host)
         if not found:
             raise TargetError(f"{host} has no address (neither A nor AAAA record)")
         return found
@@ -393,12 +393,3 @@ def _expanded(pattern: str, environment: Mapping[str, str], key: str = "") -> st
     except (KeyError, ValueError) as error:
         what = key or repr(pattern)
         raise ToolError(f"launch.toml: {what} names a variable that is not set ({error}); export it") from None
-
-
-def _system_addresses(host: str) -> list[str]:
-    try:
-        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
-        raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
-    ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
-    return list(dict.fromkeys(str(info[4][0]) for info in ordered))
