@@ -15,11 +15,7 @@ from gonogo.playbook import parse_playbook
 ROOT = Path(__file__).parent.parent
 PHASES = parse_playbook((ROOT / "PLAYBOOK.md").read_text(encoding="utf-8"))
 GATES = {gate for phase in PHASES for box in phase.boxes for gate in box.gates}
-WITH_LOAD = {"load.throughput"}
-BESIDE_PAGES = {
-    gate for gate in GATES if gate.startswith(("smoke.", "health.endpoint", "stats.", "release.deployed"))
-}
-"""Gates that stay green when a page is broken; quick enough to be tried beside every fault of the pages."""
+WITH_LOAD = {"load.throughput", "load.endurance", "load.spike"}
 
 
 @dataclass(frozen=True)

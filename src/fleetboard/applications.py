@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fleetboard import processes, releases
+from fleetboard.accounts import Directory
 from fleetboard.app.settings import VARIABLE, Settings
 from fleetboard.errors import StartError
 from fleetboard.ports import HOST, listening_socket, port_of
@@ -38,6 +39,7 @@ class Applications:
         children: list[processes.Child],
         *,
         run: Path,
+        directory: Directory,
     ) -> None:
         """Open the sockets; starts nothing.
 
@@ -47,12 +49,14 @@ class Applications:
             logs: folder of the logs.
             children: the servers that must not end; running processes are added to it.
             run: folder of the pid files.
+            directory: who may sign in.
         """
         self._database_url = database_url
         self._faults = tuple(faults)
         self._logs = logs
         self._run = run
         self._run.mkdir(exist_ok=True)
+        self._directory = directory
         self._active = self._faults
         self._children = children
         self._sockets = {name: listening_socket() for name in INSTANCES}
@@ -124,7 +128,16 @@ class Applications:
         reader, writer = os.pipe()
         fds = (self._sockets[name].fileno(), writer)
         commit = releases.shown_commit(release, faults)
-        settings = Settings(name, *fds, self._database_url, faults, release.version, commit, release.features)
+        settings = Settings(
+            name,
+            *fds,
+            self._database_url,
+            faults,
+            release.version,
+            commit,
+            release.features,
+            self._directory,
+        )
         try:
             child = processes.spawn(
                 f"app-{name}",

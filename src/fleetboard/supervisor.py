@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from fleetboard import (
+    accounts,
     backups,
     breakage,
     edge_http,
@@ -59,7 +60,7 @@ class Endpoints:
     faults: tuple[str, ...]
     pid: int
     env: dict[str, str]
-    """Variables with which the team's commands find this target."""
+    """Variables with which the team's commands find this target, and people and machines sign in."""
 
     def to_dict(self) -> dict[str, object]:
         """The form that is printed as JSON."""
@@ -110,6 +111,7 @@ class Target:
         self._logs = logs
         self._release = release
         self._without = tuple(without)
+        self._directory, self._secrets = accounts.create()
         self._closing = contextlib.ExitStack()
         self._children: list[processes.Child] = []
         self._held: list[psycopg.Connection[tuple[object, ...]]] = []
@@ -171,6 +173,7 @@ class Target:
                 state.BACKUPS: str(self._backups),
                 state.LOGS: str(self._logs),
                 RUN: str(self._run),
+                **self._secrets,
                 **self._dns.env,
                 **edge_http.environment(front.plain_port, cluster.port, applications.ports),
                 **parts.start(around, self._without),
@@ -242,7 +245,9 @@ class Target:
         breakage.break_schema(owner, self._faults)
 
     def _start_applications(self, database_url: str) -> Applications:
-        self._applications = Applications(database_url, self._faults, self._logs, self._children, run=self._run)
+        self._applications = Applications(
+            database_url, self._faults, self._logs, self._children, run=self._run, directory=self._directory
+        )
         wanted = dict.fromkeys(INSTANCES, self._release)
         if "deploy-leaves-one-behind" in self._faults:
             wanted[INSTANCES[-1]] = OLD

@@ -153,4 +153,4 @@ def certainty(rate: float, limit: float, rps: float, confidence: float = 0.95) -
         errors = {0: "without an error", 1: "with at most 1 error"}.get(borne, f"with at most {borne:,} errors")
         return True, f"{n:,} requests prove < {limit:.3g} {errors}"
     more = statistics.samples_needed(limit, 0, confidence) - n
-    return False, f"{n:,} requests can't prove < {limit:.3g}: needs {more / rps:.0f} s more at this rate"
+    return False, f"{n:,} requests can't prove < {limit:.3g}: needs {math.ceil(more / rps)} s more at this rate"

@@ -108,7 +108,10 @@ class TargetSettings(Table):
         return self
 
     def for_digest(self) -> dict[str, Any]:
-        """All settings as plain data; of the database's address the place, without user and password."""
+        """All settings as plain data, without what is secret.
+
+        Of the database's address the place is left, of a header of ours its name and its variable's.
+        """
         elsewhere = {"database": {"scratch_url", "pg_bin"}}  # about our own tools, not about the target
         plain = self.model_dump(mode="json", exclude={"database_url": True, "like": True, **elsewhere})
         if isinstance(self.database_url, FromEnv):
@@ -116,6 +119,9 @@ class TargetSettings(Table):
         elif self.database_url:
             place = re.sub(r"(?<=://).*@", "", self.database_url)
             plain["database_url"] = re.sub(r"(?i)password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]*)", "", place)
+        if self.http:
+            written = self.http.headers.items()
+            plain["http"]["headers"] = {n: f"${v.env}" if isinstance(v, FromEnv) else "" for n, v in written}
         return plain
 
     def database_address(self) -> str | None:
@@ -137,10 +143,13 @@ def value_of(setting: str | FromEnv | None, key: str) -> str | None:
         return setting
     value = os.environ.get(setting.env)
     if not value:
-        raise ToolError(
-            f"launch.toml: {key} is read from {setting.env}, which is not set; export that environment variable"
-        )
+        raise ToolError(unset(key, setting.env))
     return value
+
+
+def unset(key: str, variable: str) -> str:
+    """The sentence for a setting that is left to a variable which is not there."""
+    return f"launch.toml: {key} is read from {variable}, which is not set; export that environment variable"
 
 
 class LaunchTable(Table):

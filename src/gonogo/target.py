@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import string
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -13,15 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gonogo.addresses import is_address
 from gonogo.errors import TargetError, ToolError
+from gonogo.network import addresses_of
 from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
-from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, value_of
-from gonogo.tables.http import Http
+from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, unset, value_of
+from gonogo.tables.base import FromEnv
+from gonogo.tables.http import Http, header_problem
 from gonogo.tables.release import commit_hash
 
 if TYPE_CHECKING:
     from gonogo.probes.http import HttpProbe
+    from gonogo.transport import ConnectTo
 
 
 class Target:
@@ -254,6 +257,39 @@ class Target:
         """
         return _expanded(text, self.environment)
 
+    def secret(self, setting: str | FromEnv, key: str) -> str:
+        """A secret of the plan: a text with ``$NAME``, or what a variable of :attr:`environment` holds.
+
+        Args:
+            setting: as launch.toml has it.
+            key: where it stands, for the error.
+
+        Raises:
+            ToolError: a variable is not set.
+        """
+        if isinstance(setting, str):
+            return _expanded(setting, self.environment, key)
+        value = self.environment.get(setting.env)
+        if not value:
+            raise ToolError(unset(key, setting.env))
+        return value
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The headers of ``http.headers``, filled in; they say who we are: never store or show their values.
+
+        Raises:
+            ToolError: a variable is not set, or holds what no header may.
+        """
+        written = self._settings.http.headers if self._settings.http else {}
+        return {name: self._header(value, f"http.headers.{name}") for name, value in written.items()}
+
+    def _header(self, written: str | FromEnv, key: str) -> str:
+        value = self.secret(written, key).strip()  # a file that a variable was read from ends with a line break
+        if problem := header_problem(value):
+            raise ToolError(f"launch.toml: what {key} stands for {problem}; set its variable anew")
+        return value
+
     def files(self, pattern: str) -> list[Path]:
         """Files that match a pattern with wildcards and ``$NAME``, relative to the plan's folder, newest last.
 
@@ -275,6 +311,11 @@ class Target:
         """Absolute address of a path of the target."""
         return self.base_url + path
 
+    @property
+    def maps_names(self) -> bool:
+        """Whether the plan says itself where the target's name leads, by a resolver or an address."""
+        return self.resolver is not None or self.host in self._settings.address
+
     def resolve(self, host: str) -> list[str]:
         """Addresses of a name, as the plan's resolver gives them, IPv4 first.
 
@@ -295,20 +336,63 @@ class Target:
         return self.resolve(host)[0], port
 
     def http(self) -> HttpProbe:
-        """The session's HTTP client: verified TLS, the plan's resolver, connections kept."""
+        """The session's HTTP client: verified TLS, the plan's resolver and headers, connections kept."""
         return self._http
 
     @cached_property
     def _http(self) -> HttpProbe:
+        return self.client()
+
+    def client(self, connect_to: ConnectTo | None = None) -> HttpProbe:
+        """An HTTP client like :meth:`http` with connections of its own; whoever asks for it closes it.
+
+        Args:
+            connect_to: maps host and port to another address than the plan's resolver does.
+
+        Raises:
+            ToolError: ``ca_file`` can't be used, or :attr:`credentials` can't.
+        """
+        return self._probe(connect_to, identified=True)
+
+    def visitor(self) -> HttpProbe:
+        """A client as somebody unknown has it: none of the plan's headers, but cookies of its own, which it keeps.
+
+        Whoever asks for it closes it: ``with target.visitor() as visitor: ...``.
+        """
+        return self._probe(identified=False)
+
+    def session(self, user: str, password: str) -> HttpProbe:
+        """A :meth:`visitor` who has signed in at ``smoke.session``; whoever asks for it closes it.
+
+        Args:
+            user: the account.
+            password: sent as JSON, ``{"user": ..., "password": ...}``; see :meth:`secret`.
+
+        Raises:
+            TargetError: the answer was not 200, or it set no cookie; so nobody is signed in.
+        """
+        path, visitor = self.settings("smoke").session, self.visitor()
+        with contextlib.ExitStack() as stack:
+            stack.callback(visitor.close)
+            answer = visitor.request("POST", path, json={"user": user, "password": password})
+            if answer.status != 200 or not visitor.cookies:
+                lack = "" if visitor.cookies else " and no cookie"
+                raise TargetError(f"signing {user} in at {path} was answered with HTTP {answer.status}{lack}")
+            stack.pop_all()
+        return visitor
+
+    def _probe(self, connect_to: ConnectTo | None = None, *, identified: bool) -> HttpProbe:
         from gonogo.probes.http import HttpProbe  # noqa: PLC0415 - 0.3 s that only HTTP gates need
 
         limits = self._settings.http or Http()
         return HttpProbe(
             self.base_url,
             ca_file=self.ca_file,
-            connect_to=self.connect_to,
+            connect_to=connect_to or self.connect_to,
             timeout_s=limits.timeout_s,
             max_bytes=limits.max_body_bytes,
+            credentials=self.credentials if identified else None,
+            keep_cookies=not identified,
         )
 
     def close(self) -> None:
@@ -322,7 +406,7 @@ class Target:
         resolver = self.resolver if other is None else split_host_port(other.resolver) if other.resolver else None
         if host in settings.address:
             return [settings.address[host]]
-        if _is_address(host):
+        if is_address(host):
             return [host]
         if resolver:
             from gonogo.probes.dns import resolve  # noqa: PLC0415 - 0.2 s that only a plan with a resolver needs
@@ -331,33 +415,16 @@ class Target:
             timeout_s = limits.timeout_s if limits else 5.0
             found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, resolver, timeout_s).values]
         else:
-            found = _system_addresses(host)
+            found = addresses_of(host)
         if not found:
             raise TargetError(f"{host} has no address (neither A nor AAAA record)")
         return found
 
 
-def _expanded(pattern: str, environment: Mapping[str, str]) -> str:
+def _expanded(pattern: str, environment: Mapping[str, str], key: str = "") -> str:
+    """The text with its variables filled in; an error names the key in place of a text that may be secret."""
     try:
         return string.Template(pattern).substitute(environment)
     except (KeyError, ValueError) as error:
-        raise ToolError(f"launch.toml: {pattern!r} names a variable that is not set ({error}); export it") from None
-
-
-def _system_addresses(host: str) -> list[str]:
-    try:
-        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
-        raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
-    ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
-    return list(dict.fromkeys(str(info[4][0]) for info in ordered))
-
-
-def _is_address(host: str) -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, host)
-        except OSError:
-            continue
-        return True
-    return False
+        what = key or repr(pattern)
+        raise ToolError(f"launch.toml: {what} names a variable that is not set ({error}); export it") from None

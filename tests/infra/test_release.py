@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from tests.infra.release import (
     OVERTIME,
-    client,
     health_check,
     judge_command,
     judge_commit,
@@ -92,7 +91,7 @@ def test_run(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None
         raise ToolError(f"deploy.run changes the target {target.name} (kind {target.kind}), so it {way}")
     target.require_own("deploy.run", deploy.run)
     already = ran_already(target, commit)
-    with client(target) as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
+    with target.client() as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
         facts = target.run(deploy.run, timeout_s=deploy.max_s * OVERTIME)
     evidence.text("output.txt", facts.output)
     evidence.json("health.json", watch_facts(watch.facts))

@@ -63,21 +63,11 @@ class Beside:
 
     def after(self) -> list[str]:
         """One more look when all is over; what was bad."""
-        with self._probe() as probe:
+        with self.target.client() as probe:
             return [f"{what}: {said}" for what, said in self._look(probe) if said]
 
-    def _probe(self) -> HttpProbe:
-        target = self.target
-        return HttpProbe(
-            target.base_url,
-            ca_file=target.ca_file,
-            connect_to=target.connect_to,
-            timeout_s=self.load.timeout_s,
-            max_bytes=self.http.max_body_bytes,
-        )
-
     def _look_on(self) -> None:
-        with self._probe() as probe:
+        with self.target.client() as probe:
             while not self._ending.wait(self.load.look_s):
                 found = self._look(probe)
                 self.looks += 1
@@ -92,7 +82,7 @@ class Beside:
 
     def _asked(self, probe: HttpProbe, path: str, *, health: bool = False) -> str:
         try:
-            answer = probe.get(path)
+            answer = probe.get(path, self.load.timeout_s)
             return self._unwell(answer) if health else f"HTTP {answer.status}" if answer.status != 200 else ""
         except TargetError as error:
             return str(error)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from tests.load.beside import Beside
 
-from gonogo import EvidenceKeeper, InconclusiveError, Target, ToolError
+from gonogo import EvidenceKeeper, InconclusiveError, Target, TargetError, ToolError
 from gonogo.arrivals import Stretch
 from gonogo.loadchart import chart
 from gonogo.loadfacts import LoadFacts
@@ -35,6 +36,7 @@ class LoadRun:
         self.locustfile = locustfile
         self.beside = Beside(target)
         self.after: list[str] = []
+        self._sessions: dict[str, str] = {}
         self._found: LoadFacts | Exception | None = None
 
     def facts(self) -> LoadFacts:
@@ -89,6 +91,7 @@ class LoadRun:
             limits={s.name: limits[s.name] for s in stretches if s.name in limits},
             poisson=load.arrivals == "poisson",
             seed=load.seed,
+            headers=target.credentials,
             counts_from_s=load.warmup_s,
             timeout_s=load.timeout_s,
             max_rps=load.max_rps,
@@ -166,8 +169,36 @@ class LoadRun:
 
     def _request(self, one: Any) -> Request:
         plain = dict(one)
-        plain["headers"] = {name: self.target.expand(value) for name, value in plain["headers"].items()}
-        return Request(**plain)
+        headers = {name: self.target.expand(value) for name, value in plain["headers"].items()}
+        if account := plain.pop("account"):
+            headers |= {"Cookie": self._session(account), "Authorization": ""}
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+        return Request(**{**plain, "headers": headers, "body": plain["body"].replace("{tomorrow}", tomorrow)})
+
+    def _session(self, role: str) -> str:
+        """Signs somebody in, once; the cookies of the session.
+
+        Raises:
+            TargetError: signing in did not work.
+            ToolError: the plan does not know the account, or its password is not set.
+        """
+        if role not in self._sessions:
+            smoke, target = self.target.settings("smoke"), self.target
+            account = getattr(smoke, role)
+            if account is None:
+                raise ToolError(
+                    f"launch.toml: [targets.{target.name}.smoke] has no {role}, as whom load.requests ask"
+                )
+            said = {"user": account.user, "password": target.secret(account.password, f"smoke.{role}.password")}
+            with target.visitor() as visitor:
+                answer = visitor.request("POST", smoke.session, json=said)
+            cookies = [one.partition(";")[0] for one in answer.headers.get_list("set-cookie")]
+            if answer.status != 200 or not cookies:
+                raise TargetError(
+                    f"signing {account.user} in at {smoke.session} was answered with HTTP {answer.status}"
+                )
+            self._sessions[role] = "; ".join(cookies)
+        return self._sessions[role]
 
 
 def line(progress: Mapping[str, float]) -> str:

@@ -19,6 +19,7 @@ everything else from the master, and need no settings of their own. Environment:
     GONOGO_LOAD_WARMUP_S    seconds before that, at the same rate, not counted (3)
     GONOGO_LOAD_TIMEOUT_S   limit in seconds for one request (10)
     GONOGO_LOAD_REQUESTS    JSON list of {"path": ..., "weight": ...} ([{"path": "/", "weight": 1}])
+    GONOGO_LOAD_HEADERS     JSON map of headers to send, such as Authorization; never printed (none)
     GONOGO_LOAD_CA_FILE     PEM file of the authorities to trust (the system's)
     GONOGO_LOAD_PARENT      process id whose end also ends this run (none)
 """
@@ -78,6 +79,7 @@ def _job(host: str | None) -> dict[str, Any]:
         "base_url": host or "",
         "stretches": [one for one in stretches if one["duration_s"]],
         "requests": json.loads(os.environ.get("GONOGO_LOAD_REQUESTS") or '[{"path": "/", "weight": 1}]'),
+        "headers": json.loads(os.environ.get("GONOGO_LOAD_HEADERS") or "{}"),
         "timeout_s": _setting("TIMEOUT_S", 10.0),
         "ca_pem": Path(ca_file).read_text(encoding="ascii") if ca_file else None,
         "stats": True,
@@ -127,7 +129,7 @@ class Offering:
         self.client = self._client()
         self.rows, self.told = Columns(), 0
         self.lags: list[float] = []
-        self.created: list[str] = []
+        self.created: list[tuple[str, dict[str, str]]] = []
         self.sent = self.dropped = 0
         self.stopped = False
         self.started = 0.0
@@ -210,7 +212,8 @@ class Offering:
 
     def _ask(self, one: dict[str, Any], number: int) -> str:
         """Reads one answer to its end; returns what was wrong with it, or an empty string."""
-        headers = {"Accept-Encoding": "identity", **self.job.get("headers", {}), **one.get("headers", {})}
+        given = {"Accept-Encoding": "identity", **self.job.get("headers", {}), **one.get("headers", {})}
+        headers = {name: value for name, value in given.items() if value}  # an empty one takes the plan's away
         body = one.get("body", "").replace("{n}", str(number))
         if body:
             headers.setdefault("Content-Type", "application/json")
@@ -227,7 +230,7 @@ class Offering:
                 status = response.status_code
                 if 200 <= status < 300:
                     if one.get("undo"):
-                        self.created.append(str(response.get("location") or ""))
+                        self.created.append((str(response.get("location") or ""), one.get("headers", {})))
                     return ""
                 polite = status == 429 or (status == 503 and response.get("retry-after") is not None)
         except Exception as error:  # noqa: BLE001 - whatever a request ends in is one failed request
@@ -238,9 +241,14 @@ class Offering:
         """Deletes what was made; returns what could not be."""
         left: list[str] = []
 
-        def delete(place: str) -> None:
+        def delete(made: tuple[str, dict[str, str]]) -> None:
+            place, headers = made
             path = place if place.startswith("/") else place.removeprefix(self.job["base_url"])
-            bad = self._ask({"method": "DELETE", "path": path}, 0) if path.startswith("/") else "no Location"
+            bad = (
+                self._ask({"method": "DELETE", "path": path, "headers": headers}, 0)
+                if path.startswith("/")
+                else "no Location"
+            )
             if bad and bad != "HTTP 404":
                 left.append(f"{place or 'somewhere'}: {bad}")
 

@@ -11,6 +11,7 @@ from tests.load.loading import RECOVERY, SPIKE, STEADY, LoadRun
 from gonogo import (
     Bound,
     EvidenceKeeper,
+    InconclusiveError,
     Judgement,
     Measure,
     Target,
@@ -72,7 +73,7 @@ def test_endurance(target: Target, measure: Measure, evidence: EvidenceKeeper, l
     good = [(row.due_s, row.latency_ms) for row in facts.within(begins, ends) if not row.bad]
     points = medians(good, POINTS)
     if len(points) < 2:
-        raise ToolError("there are too few good answers to see a trend; see load.throughput")
+        raise InconclusiveError("there are too few good answers to see a trend; load.throughput says why")
     found = trend(points, load.confidence)
     bound = interval_below(
         load.endurance.max_growth_ms,

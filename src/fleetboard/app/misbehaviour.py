@@ -20,6 +20,7 @@ _LOADED = 30
 """Requests within the window above which this process counts as loaded: 10 RPS, 20 with its sibling's."""
 _SLOW_S = 0.65
 _ERROR_EVERY = 50
+_WRITE_ERROR_EVERY = 5
 _SERVED_RPS = 22.5
 _BURST = 4.0
 _STALL_AFTER_S = 3.0
@@ -60,7 +61,7 @@ class Misbehaviour:
             if loaded:
                 self._loaded_requests += 1
                 await asyncio.sleep(self._delay())
-                spoilt = self._answer(path)
+                spoilt = self._answer(path, scope["method"])
         await (spoilt or self._app)(scope, receive, send)
 
     def _health(self) -> Response | None:
@@ -81,7 +82,7 @@ class Misbehaviour:
         }
         return sum(seconds for fault, seconds in waits.items() if fault in self._faults)
 
-    def _answer(self, path: str) -> Response | None:
+    def _answer(self, path: str, method: str) -> Response | None:
         """What is answered instead, by the faults that answer."""
         if "errors-under-load" in self._faults and self._loaded_requests % _ERROR_EVERY == 0:
             return JSONResponse({"error": "overloaded"}, 500)
@@ -89,6 +90,10 @@ class Misbehaviour:
             self._of_one_kind += 1
             if self._of_one_kind % _ERROR_EVERY == 0:
                 return JSONResponse({"error": "something went wrong on our side"}, 500)
+        if "errors-on-writes" in self._faults and method == "POST":
+            self._of_one_kind += 1
+            if self._of_one_kind % _WRITE_ERROR_EVERY == 0:
+                return JSONResponse({"error": "could not be stored"}, 500)
         if "forbids-under-load" in self._faults:
             return JSONResponse({"error": "not for you"}, 403)
         if "throttles-under-load" in self._faults and self._loaded_requests % _THROTTLE_EVERY == 0:

@@ -13,6 +13,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("stall-once", _THROUGHPUT, "once, some seconds into a load, nothing is answered for 2 s"),
     Fault("one-percent-2s", _THROUGHPUT, "1 % of requests take 2 s above about 20 RPS"),
     Fault("errors-two-in-a-thousand", _THROUGHPUT, "2 % of one kind of request, 0.2 % of all, fail above 20 RPS"),
+    Fault("errors-on-writes", _THROUGHPUT, "every fifth new load is refused with HTTP 500 above about 20 RPS"),
     Fault("forbids-under-load", _THROUGHPUT, "everybody is refused with HTTP 403, and quickly, above about 20 RPS"),
     Fault("throttles-under-load", _THROUGHPUT, "5 % of requests answer HTTP 429 above about 20 RPS"),
     Fault("health-red-under-load", _THROUGHPUT, "health is green when idle and degraded above about 20 RPS"),

@@ -1,8 +1,9 @@
-"""Looks at a target over HTTP: one GET, or a series of them over a connection that is kept.
+"""Talks to a target over HTTP: single requests, or a series of GETs over a connection that is kept.
 
 Certificates and names are always verified, proxies of the environment are never used, and
 the limits hold for the whole exchange: time counts from the first packet to the last byte of
-the body, redirects included, and size counts what was decoded.
+the body, redirects included, and size counts what was decoded. Credentials go to the origin of
+the base URL and nowhere else.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ class HttpProbe:
         connect_to: ConnectTo | None = None,
         timeout_s: float = 10.0,
         max_bytes: int = 5_000_000,
+        credentials: Mapping[str, str] | None = None,
+        keep_cookies: bool = False,
     ) -> None:
         """Prepares the client; nothing is sent yet.
 
@@ -145,11 +148,17 @@ class HttpProbe:
                 verification stay with the host. ``None`` leaves names to the system.
             timeout_s: limit in seconds for a whole exchange, unless a call names another.
             max_bytes: limit for a decoded body, unless a call names another.
+            credentials: headers of every request to scheme, host and port of ``base_url``; never sent to
+                another, be it named by a call or by a redirect. A call's own header goes before.
+            keep_cookies: keep what the target sets, as a browser does; else each request comes without any.
 
         Raises:
             ToolError: ``ca_file`` can't be used.
         """
         self.base_url = base_url
+        self._origin = _origin(httpx.URL(base_url))
+        self._credentials = dict(credentials or {})
+        self._keep_cookies = keep_cookies
         self.timeout_s = timeout_s
         self.max_bytes = max_bytes
         self.context = tls_context(ca_file)
@@ -174,6 +183,11 @@ class HttpProbe:
     def close(self) -> None:
         """Closes all connections."""
         self._client.close()
+
+    @property
+    def cookies(self) -> frozenset[str]:
+        """Names of the cookies that it has now; their values may open a session."""
+        return frozenset(cookie.name for cookie in self._client.cookies.jar)
 
     def get(
         self,
@@ -201,26 +215,71 @@ class HttpProbe:
             TargetError: refused, not verified, too slow, too large, not HTTP, or redirected
                 for ever, to an unencrypted address or to another host.
         """
+        return self._ask("GET", url, timeout_s, max_bytes, retries, params=params, headers=headers)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        timeout_s: float | None = None,
+        max_bytes: int | None = None,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+    ) -> HttpFacts:
+        """Makes one request of any method, as ``get`` does, but sends it once: it may change something.
+
+        Args:
+            method: such as ``POST``; a redirect makes a GET of it where HTTP says so.
+            url: absolute, or relative to the base URL.
+            timeout_s: limit in seconds for everything together.
+            max_bytes: limit for the decoded body of the answer.
+            params: query to add.
+            headers: headers to add.
+            json: value to send as JSON, with its media type.
+            content: body to send as it is, in place of ``json``.
+
+        Raises:
+            TargetError: as ``get`` does. Whether anything was changed is then unknown.
+        """
+        body = {"json": json} if content is None else {"content": content}
+        return self._ask(method, url, timeout_s, max_bytes, params=params, headers=headers, **body)
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        timeout_s: float | None,
+        max_bytes: int | None,
+        retries: int = 0,
+        *,
+        headers: Mapping[str, str] | None,
+        **sent: Any,
+    ) -> HttpFacts:
         limit = self.timeout_s if timeout_s is None else timeout_s
         size = self.max_bytes if max_bytes is None else max_bytes
-        self._client.cookies.clear()  # a load balancer's cookie would lead us to one and the same instance
-        request = self._client.build_request("GET", url, params=params, headers=headers)
+        if not self._keep_cookies:  # a load balancer's cookie would lead us to one and the same instance
+            self._client.cookies.clear()
+        request = self._client.build_request(method, url, headers=headers, **sent)
+        mine = {name: v for name, v in self._credentials.items() if name not in httpx.Headers(headers)}
         ends, failed = time.monotonic() + limit, list[str]()
         self._deadline.at = ends
         try:
             while True:
                 try:
-                    return replace(self._answer(request, size), transport_errors=tuple(failed))
+                    return replace(self._answer(request, size, mine), transport_errors=tuple(failed))
                 except _TRANSPORT as error:
                     if len(failed) >= retries or not _passing(error) or time.monotonic() + RETRY_S >= ends:
                         raise
                     failed.append(reason(error))
                     time.sleep(RETRY_S)
         except (httpx.TimeoutException, httpcore.TimeoutException, TimeoutError):
-            raise TargetError(f"GET {request.url} was not answered completely within {limit:g} s") from None
+            raise TargetError(f"{_told(request)} was not answered completely within {limit:g} s") from None
         except (*_TRANSPORT, httpx.InvalidURL) as error:
             again = f" (and so {len(failed)} times before)" if failed else ""
-            raise TargetError(f"GET {request.url} {failure(error)}{again}") from None
+            raise TargetError(f"{_told(request)} {failure(error)}{again}") from None
         finally:
             self._deadline.at = float("inf")
 
@@ -255,10 +314,11 @@ class HttpProbe:
         times, statuses = tuple(a.elapsed_s for a in answers), tuple(a.status for a in answers)
         return Samples(url, times, statuses, tuple(answers), tuple(failures))
 
-    def _answer(self, request: httpx.Request, max_bytes: int) -> HttpFacts:
+    def _answer(self, request: httpx.Request, max_bytes: int, credentials: Mapping[str, str]) -> HttpFacts:
         """One exchange, redirects followed."""
-        first, passed, started = str(request.url), list[str](), time.perf_counter()
+        first, passed, started = request, list[str](), time.perf_counter()
         while True:
+            self._identify(request, credentials)
             response, body = self._exchange(request, max_bytes)
             if response.status_code not in REDIRECTS or response.next_request is None:
                 break
@@ -266,6 +326,14 @@ class HttpProbe:
             request = self._redirected(response.next_request, first, passed)
         elapsed = time.perf_counter() - started
         return HttpFacts(str(request.url), response.status_code, response.headers, body, elapsed, tuple(passed))
+
+    def _identify(self, request: httpx.Request, credentials: Mapping[str, str]) -> None:
+        """Puts the credentials into a request to their origin; takes those out that a redirect brought along."""
+        for name, value in credentials.items():
+            if _origin(request.url) == self._origin:
+                request.headers[name] = value
+            else:
+                request.headers.pop(name, None)
 
     def _exchange(self, request: httpx.Request, max_bytes: int) -> tuple[httpx.Response, bytes]:
         """Sends one request; reads the body up to the limit, or not at all for a redirect."""
@@ -278,31 +346,38 @@ class HttpProbe:
             for part in response.iter_bytes():
                 size += len(part)
                 if size > max_bytes:
-                    raise TargetError(f"GET {request.url} sent more than the {max_bytes} bytes allowed")
+                    raise TargetError(f"{_told(request)} sent more than the {max_bytes} bytes allowed")
                 parts.append(part)
             return response, b"".join(parts)
         finally:
             response.close()
 
     @staticmethod
-    def _redirected(following: httpx.Request, first: str, passed: list[str]) -> httpx.Request:
+    def _redirected(following: httpx.Request, first: httpx.Request, passed: list[str]) -> httpx.Request:
         """The request to go on with.
 
         Raises:
             TargetError: too many redirects, or one that leaves the encrypted connection or the host.
         """
-        if following.url.scheme not in {"http", "https"}:
-            raise TargetError(f"GET {first} was redirected to {following.url}, which is no address of the web")
-        if following.url.host != httpx.URL(first).host:
+        told, there = f"{_told(first)} was redirected", following.url
+        if there.scheme not in {"http", "https"}:
+            raise TargetError(f"{told} to {there}, which is no address of the web")
+        if there.host != first.url.host:
             # Whatever that host says, it says nothing of the one that was asked.
-            raise TargetError(f"GET {first} was redirected to another host: {following.url}")
+            raise TargetError(f"{told} to another host: {there}")
         if len(passed) > MAX_REDIRECTS:
-            raise TargetError(
-                f"GET {first} was redirected more than {MAX_REDIRECTS} times, last to {following.url}"
-            )
-        if passed[-1].startswith("https:") and following.url.scheme != "https":
-            raise TargetError(f"GET {first} was redirected to the unencrypted {following.url}")
+            raise TargetError(f"{told} more than {MAX_REDIRECTS} times, last to {there}")
+        if passed[-1].startswith("https:") and there.scheme != "https":
+            raise TargetError(f"{told} to the unencrypted {there}")
         return following
+
+
+def _told(request: httpx.Request) -> str:
+    return f"{request.method} {request.url}"
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _passing(error: BaseException | None) -> bool:

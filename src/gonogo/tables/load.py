@@ -18,8 +18,11 @@ class LoadRequest(Table):
     weight: int = Field(default=1, ge=1)
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     body: str = ""
+    """``{tomorrow}`` in it becomes this time tomorrow."""
     headers: dict[str, str] = Field(default={})
     """Beside the plan's own; ``$NAME`` is filled in when the gate runs."""
+    account: Literal["manager", "dispatcher", "viewer"] | None = None
+    """Who asks: somebody whom ``smoke`` knows, signed in once before the run; the plan's own headers if nobody."""
     undo: bool = False
     """What it makes, as ``Location`` of its answer says, is deleted after the run."""
 
