@@ -37,6 +37,8 @@ class LoadRun:
         self.beside = Beside(target)
         self.after: list[str] = []
         self._sessions: dict[str, str] = {}
+        self._raw: LoadFacts | None = None
+        """The same before anybody asked whether the generator was the limit."""
         self._found: LoadFacts | Exception | None = None
 
     def facts(self) -> LoadFacts:
@@ -55,13 +57,13 @@ class LoadRun:
             raise self._found
         return self._found
 
-    def stretch(self, name: str) -> LoadFacts:
+    def stretch(self, name: str, evidence: EvidenceKeeper) -> LoadFacts:
         """The same, if the run came as far as the end of a stretch or ended for its sake.
 
         Raises:
             InconclusiveError: it ended earlier, for another's sake.
         """
-        facts = self.facts()
+        facts = self.made(evidence)
         if facts.stopped and not facts.stopped.startswith(f"{name}:"):
             raise InconclusiveError(f"the load ended before this was seen ({facts.stopped})")
         return facts
@@ -106,11 +108,19 @@ class LoadRun:
             hosts={(target.host, target.port): target.connect_to(target.host, target.port)},
         )
 
-    def keep(self, evidence: EvidenceKeeper) -> None:
-        """Keep what another person needs to judge."""
-        facts = self.facts()
-        evidence.json("load.json", facts.document())
-        evidence.text("load.svg", chart(facts, self.load.p95_ms, f"Load on {self.target.name}"))
+    def made(self, evidence: EvidenceKeeper) -> LoadFacts:
+        """What came of the run; what another person needs to judge is kept, also if the generator was the limit.
+
+        Raises:
+            ToolError: as :meth:`facts` does.
+            TargetError: as :meth:`facts` does.
+        """
+        try:
+            return self.facts()
+        finally:
+            if self._raw is not None:
+                evidence.json("load.json", self._raw.document())
+                evidence.text("load.svg", chart(self._raw, self.load.p95_ms, f"Load on {self.target.name}"))
 
     def _run(self) -> LoadFacts:
         self._permitted()
@@ -126,7 +136,7 @@ class LoadRun:
             return self.beside.red
 
         with self.beside.looking(plan.limit_s):
-            facts = run(plan, self.locustfile, told)
+            facts = self._raw = run(plan, self.locustfile, told)
         self.after = self.beside.after()
         found = limited_by(facts.generator, self.load.max_late_ms, self.load.max_cpu_percent / 100)
         if found:

@@ -107,12 +107,20 @@ def _open_files(wanted: int) -> int:
     return max(min(wanted, max(most, soft) - 100), 10)
 
 
+def _headers(job: dict[str, Any], one: dict[str, Any]) -> dict[str, str]:
+    """What is sent with one kind of request; an empty header of its own takes the plan's away."""
+    kind = {"Content-Type": "application/json"} if one.get("body") else {}
+    given = {"Accept-Encoding": "identity", **kind, **job.get("headers", {}), **one.get("headers", {})}
+    return {name: value for name, value in given.items() if value}
+
+
 class Offering:
     """One generator's share of the schedule: every ``count``-th request, from its ``index`` on."""
 
     def __init__(self, job: dict[str, Any], index: int, count: int) -> None:
         self.job = job
-        self.requests: list[dict[str, Any]] = job["requests"]
+        self.requests = [{**one, "sent": _headers(job, one)} for one in job["requests"]]
+        self.most_bytes: int = job.get("max_bytes", 5_000_000)
         stretches = [Stretch(**one) for one in job["stretches"]]
         peak = max(one.peak_rps for one in stretches)
         if peak > (job.get("max_rps") or math.inf):
@@ -212,16 +220,12 @@ class Offering:
 
     def _ask(self, one: dict[str, Any], number: int) -> str:
         """Reads one answer to its end; returns what was wrong with it, or an empty string."""
-        given = {"Accept-Encoding": "identity", **self.job.get("headers", {}), **one.get("headers", {})}
-        headers = {name: value for name, value in given.items() if value}  # an empty one takes the plan's away
-        body = one.get("body", "").replace("{n}", str(number))
-        if body:
-            headers.setdefault("Content-Type", "application/json")
-        path, most = one["path"].replace("{n}", str(number)), self.job.get("max_bytes", 5_000_000)
+        path, body, most = one["path"], one.get("body", ""), self.most_bytes
+        if "{" in path or body:
+            path, body = path.replace("{n}", str(number)), body.replace("{n}", str(number))
+        headers = one["sent"]
         try:
-            with self.client.request(
-                one.get("method", "GET"), path, body=body.encode(), headers=headers
-            ) as response:
+            with self.client.request(one.get("method", "GET"), path, body.encode(), headers) as response:
                 size = 0
                 while chunk := response.read(65_536):
                     size += len(chunk)
@@ -230,7 +234,12 @@ class Offering:
                 status = response.status_code
                 if 200 <= status < 300:
                     if one.get("undo"):
-                        self.created.append((str(response.get("location") or ""), one.get("headers", {})))
+                        self.created.append(
+                            (
+                                str(response.get("location") or ""),
+                                {k: v for k, v in one["sent"].items() if k != "Content-Type"},
+                            )
+                        )
                     return ""
                 polite = status == 429 or (status == 503 and response.get("retry-after") is not None)
         except Exception as error:  # noqa: BLE001 - whatever a request ends in is one failed request
@@ -245,7 +254,7 @@ class Offering:
             place, headers = made
             path = place if place.startswith("/") else place.removeprefix(self.job["base_url"])
             bad = (
-                self._ask({"method": "DELETE", "path": path, "headers": headers}, 0)
+                self._ask({"method": "DELETE", "path": path, "sent": headers}, 0)
                 if path.startswith("/")
                 else "no Location"
             )

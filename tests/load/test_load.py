@@ -38,8 +38,7 @@ WELL = "playbook: the service is well under load, too"
 @pytest.mark.gate("load.throughput")
 def test_throughput(target: Target, measure: Measure, evidence: EvidenceKeeper, load_run: LoadRun) -> None:
     """The required traffic is held, quickly and without errors, and the target is well meanwhile and afterwards."""
-    load, facts = target.settings("load"), load_run.facts()
-    load_run.keep(evidence)
+    load, facts = target.settings("load"), load_run.made(evidence)
     evidence.text("requests.txt", table(facts))
     evidence.text("locust.log", facts.log)
     steady = facts.of(STEADY)
@@ -67,8 +66,7 @@ def test_throughput(target: Target, measure: Measure, evidence: EvidenceKeeper, 
 @pytest.mark.gate("load.endurance")
 def test_endurance(target: Target, measure: Measure, evidence: EvidenceKeeper, load_run: LoadRun) -> None:
     """Answers do not get slower the longer the load lasts."""
-    load, facts = target.settings("load"), load_run.stretch(STEADY)
-    load_run.keep(evidence)
+    load, facts = target.settings("load"), load_run.stretch(STEADY, evidence)
     begins, ends = facts.window(STEADY)
     good = [(row.due_s, row.latency_ms) for row in facts.within(begins, ends) if not row.bad]
     points = medians(good, POINTS)
@@ -94,8 +92,7 @@ def test_spike(target: Target, measure: Measure, evidence: EvidenceKeeper, load_
     load = target.settings("load")
     if load.spike is None:
         raise ToolError(f"launch.toml: [targets.{target.name}.load.spike] is missing; add it, or scope the box out")
-    facts = load_run.stretch(SPIKE)
-    load_run.keep(evidence)
+    facts = load_run.stretch(SPIKE, evidence)
     spike = load.spike
     rates = {"bounds": spike, "key": "load.spike"}
     judge(target, measure, facts.of(SPIKE), when="in the spike: ", p95_ms=spike.p95_ms, **rates)
