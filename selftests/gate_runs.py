@@ -58,4 +58,9 @@ def run_gates(reports: Path, *arguments: str) -> Run:
 def once(gates: set[str]) -> list[str]:
     """Arguments that run these gates once each: in the last of the phases that ask for them."""
     phase_of = {gate: phase.id for phase in PHASES for box in phase.boxes for gate in box.gates}
-    return ["-k", " or ".join(f"({gate} and {phase_of[gate]})" for gate in sorted(gates))]
+    return ["-k", " or ".join(f"({_alone(gate)} and {phase_of[gate]})" for gate in sorted(gates))]
+
+
+def _alone(gate: str) -> str:
+    """What ``-k`` takes for this gate and for none whose id begins with the same words."""
+    return " and not ".join([gate, *sorted(other for other in GATES if gate in other and gate != other)])

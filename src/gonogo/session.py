@@ -309,7 +309,7 @@ class GateSession:
         if ASK not in item.stash or (before is not None and before[0] is not Outcome.PASS):
             return
         measured = outcome_of(_measurements(item))
-        if measured[0] is Outcome.FAIL and found[0] is not Outcome.FAIL:
+        if measured[0] is Outcome.FAIL and found != measured:
             found = (Outcome.FAIL, f"{measured[1]}; then: {found[1]}")
         item.stash[OUTCOME] = found
 

@@ -43,7 +43,7 @@ function draw(planned) {
   assignedRows.show(assigned);
   write(find("[data-testid=pending-count]"), number(pending.length));
   write(find("[data-testid=assigned-count]"), number(assigned.length));
-  say(find("[data-assigned-note]"), assigned.length ? "" : "No load is waiting to be driven. What you assign is listed here.");
+  say(find("[data-assigned-note]"), assigned.length ? "" : "No load is waiting to be driven. What gets a vehicle is listed here.");
   filter();
   ready();
 }

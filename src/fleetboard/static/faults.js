@@ -12,6 +12,7 @@ export function spoil() {
   if (active.has("unhandled-rejection")) Promise.reject(new Error("the summary of the fleet is missing"));
   if (active.has("asks-localhost")) ask("https://localhost/fleet/summary");
   if (active.has("asks-staging")) ask("https://staging.fleet.test/fleet/summary");
+  if (active.has("plain-websocket")) connectPlainly();
   if (active.has("phone-layout-broken")) document.body.style.minWidth = "900px";
   if (active.has("missing-labels")) unlabel();
 }
@@ -51,12 +52,6 @@ export function shownState(state) {
 /** never-reconnects: a connection that is lost stays lost. */
 export const reconnects = !active.has("never-reconnects");
 
-/** plain-websocket: the live feed is asked for without TLS. */
-export function feedAddress(url) {
-  if (active.has("plain-websocket")) url.protocol = "ws:";
-  return url;
-}
-
 /** dialog-stays-shut: the dialog for assigning a load does not open. */
 export const opensAssignment = !active.has("dialog-stays-shut");
 
@@ -86,6 +81,14 @@ export function figuresInstead(error) {
 
 function ask(address) {
   fetch(address, { mode: "no-cors" }).catch(() => {});
+}
+
+function connectPlainly() {
+  try {
+    new WebSocket(`ws://${location.host}/ws/positions`);
+  } catch {
+    // The browser does not let a page that came over TLS do this; the feed is asked for as it should be, too.
+  }
 }
 
 function unlabel() {

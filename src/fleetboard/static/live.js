@@ -1,6 +1,6 @@
 /** Live messages over a WebSocket, and the truth about how live they are. */
 
-import { feedAddress, reconnects } from "./faults.js";
+import { reconnects } from "./faults.js";
 
 const STALE_MS = 10_000; // data older than this is not live any more
 const DOWN_MS = 15_000; // trouble that lasts longer than this is an outage
@@ -17,7 +17,7 @@ export class LiveFeed {
    * }} tell called with every new set of positions, what else was changed, and when the state changes
    */
   constructor(path, tell) {
-    this.url = feedAddress(new URL(path, location.href.replace(/^http/, "ws")));
+    this.url = new URL(path, location.href.replace(/^http/, "ws"));
     this.tell = tell;
     this.state = null;
     this.attempts = 0;

@@ -31,6 +31,8 @@ from gonogo.loadrules import Generator, Limits
 START_S = 20.0
 """How long Locust may take to start and to stop."""
 LOOK_S = 0.25
+PRIORITY = -10
+"""Of the generator, if we may: what else runs on its machine should not make it late."""
 LIMITED = "generator limited"
 """How a sentence begins that blames the side that asks."""
 
@@ -209,6 +211,8 @@ def _processes(plan: Plan, locustfile: Path, work: Path) -> Iterator[list[subpro
                     start_new_session=True,
                 )
             started.append(process)
+            with contextlib.suppress(OSError):  # who may not, and who is gone already
+                os.setpriority(os.PRIO_PROCESS, process.pid, PRIORITY)
         yield started
     finally:
         for process in started:
