@@ -20,14 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent.parent / "src"))
 
 from gonogo.arrivals import Stretch
-from gonogo.probes.load import PRIORITY, Plan, Request, run
+from gonogo.probes.load import Plan, Request, prefer, run
 from gonogo.statistics import quantile
 
 LOCUSTFILE = Path(__file__).parent.parent / "tests" / "load" / "locustfile.py"
@@ -93,8 +93,7 @@ async def _serve(kind: str, log: Path) -> None:
         except (asyncio.IncompleteReadError, OSError):
             writer.close()
 
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)  # as the generator: what else runs here is not the question
+    prefer(os.getpid())  # as the generator: what else runs here is not the question
     server = await asyncio.start_server(quietly, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
@@ -111,6 +110,7 @@ def serving(kind: str, folder: Path) -> Iterator[tuple[str, Path]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}", log
@@ -135,13 +135,19 @@ def plain(url: str, rate: float, seconds: float, folder: Path) -> dict[str, Any]
     file, said = folder / "plain.py", folder / "said.json"
     file.write_text(PLAIN)
     command = [sys.executable, "-m", "locust", "-f", str(file), "--headless", "--users", str(USERS)]
-    command = ["nice", "-n", str(PRIORITY), *command]
     command += ["--spawn-rate", str(USERS), "--run-time", f"{math.ceil(seconds)}s", "--host", url, "--only-summary"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment = {**kept, "EACH": str(rate / USERS), "SAID": str(said), "HOME": str(folder)}
-    subprocess.run(  # noqa: S603 - our own interpreter
-        [*command, "--exit-code-on-error", "0"], env=environment, cwd=folder, capture_output=True, check=True
-    )
+    command += ["--exit-code-on-error", "0"]
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        command,
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        prefer(process.pid)
     found: dict[str, Any] = json.loads(said.read_text())
     return {**found, "per_cpu_s": found["n"] / found["cpu_s"]}
 

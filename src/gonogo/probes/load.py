@@ -31,7 +31,7 @@ from gonogo.loadrules import Generator, Limits
 START_S = 20.0
 """How long Locust may take to start and to stop."""
 LOOK_S = 0.25
-PRIORITY = -10
+PRIORITY = -15
 """Of the generator, if we may: what else runs on its machine should not make it late."""
 LIMITED = "generator limited"
 """How a sentence begins that blames the side that asks."""
@@ -211,14 +211,21 @@ def _processes(plan: Plan, locustfile: Path, work: Path) -> Iterator[list[subpro
                     start_new_session=True,
                 )
             started.append(process)
-            with contextlib.suppress(OSError):  # who may not, and who is gone already
-                os.setpriority(os.PRIO_PROCESS, process.pid, PRIORITY)
+            prefer(process.pid)
         yield started
     finally:
         for process in started:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def prefer(pid: int) -> None:
+    """Let a process, and the session that it leads, run before others, if we may."""
+    with contextlib.suppress(OSError):  # who may not, and what is gone already
+        os.setpriority(os.PRIO_PROCESS, pid, PRIORITY)
+        # Where the kernel groups sessions, priorities count within each only (sched(7), autogroup).
+        Path(f"/proc/{pid}/autogroup").write_text(str(PRIORITY), encoding="ascii")
 
 
 def _wait(plan: Plan, work: Path, processes: Sequence[subprocess.Popen[bytes]], told: Told | None) -> int:
