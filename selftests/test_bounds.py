@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gonogo
-from gonogo.bounds import Bound, measurement
+from gonogo.bounds import Bound, interval_below, measurement
 
 SOURCE = "launch.toml: x.y"
 NOT_NUMBERS = [None, "500", True, math.nan, math.inf, [], {}]
@@ -134,3 +134,24 @@ def test_fewer_clean_requests_never_prove_more(n: int, fewer: int) -> None:
 def test_public_names_are_sorted_and_there() -> None:
     assert sorted(gonogo.__all__) == gonogo.__all__
     assert all(hasattr(gonogo, name) for name in gonogo.__all__)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ok"),
+    [
+        (1.0, 4.9, True),
+        (5.0, 9.0, False),
+        (4.0, 5.0, None),
+        (-math.inf, math.inf, None),
+        (math.nan, 1.0, False),
+    ],
+)
+def test_an_interval_proves_refutes_or_does_neither(low: float, high: float, ok: bool | None) -> None:
+    bound = interval_below(5.0, "here", low=low, high=high)
+
+    judged = measurement("growth", 3.0, bound, unit="ms", n=60)
+
+    assert judged.ok is ok
+    assert (judged.bound, judged.source) == ("< 5", "here")
+    assert measurement("growth", None, bound, n=60).ok is False
+    assert measurement("growth", 3.0, bound, n=0).ok is None

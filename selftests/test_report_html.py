@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -270,6 +272,26 @@ def test_small_pictures_travel_inside_and_other_evidence_is_linked(tmp_path: Pat
     found = page(sample(evidence), tmp_path, ledger)
     assert [a["src"] for t, a in found.tags if t == "img" and (a["src"] or "").startswith("data:image/png")]
     assert "ledger/evidence/trace.json" in set(found.addresses())
+
+
+def test_a_chart_is_embedded_where_no_script_of_it_can_run(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    ledger.mkdir()
+    content = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    (ledger / "load.svg").write_bytes(content)
+    (ledger / "page.svg").write_bytes(b"<html>no picture</html>")
+    digest = hashlib.sha256(content).hexdigest()
+
+    found = evidence_page(tmp_path, Evidence("load.svg", "load.svg", digest))
+    other = evidence_page(
+        tmp_path, Evidence("page.svg", "page.svg", hashlib.sha256((ledger / "page.svg").read_bytes()).hexdigest())
+    )
+
+    (source,) = [a["src"] for t, a in found.tags if t == "img"]
+    assert source == "data:image/svg+xml;base64," + base64.b64encode(content).decode()
+    assert "script" not in {t for t, _ in found.tags}
+    assert "not a SVG picture" in other.text
+    assert not [t for t, _ in other.tags if t == "img"]
 
 
 def evidence_page(tmp_path: Path, item: Evidence) -> Page:
