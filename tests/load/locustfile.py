@@ -55,6 +55,7 @@ REPORT_S = 0.5
 SILENT_S = 5.0
 """A generator that tells nothing for so long is lost."""
 LAG_S = 0.1
+SWEEP_S = 0.05
 BEGINS_S = 0.3
 """From the word to start to the first request, so that every generator has it."""
 MOST_OUT = 4000
@@ -137,6 +138,8 @@ class Offering:
         self.client = self._client()
         self.rows, self.told = Columns(), 0
         self.lags: list[float] = []
+        self.out: dict[int, tuple[float, Any]] = {}
+        """Requests that are on their way, by number: when they were due, and who asks."""
         self.created: list[tuple[str, dict[str, str]]] = []
         self.sent = self.dropped = 0
         self.stopped = False
@@ -164,24 +167,22 @@ class Offering:
     def run(self, tell: Any) -> dict[str, Any]:
         """Goes through its share once and waits for what is still out; returns how the generator fared."""
         self.started = time.perf_counter() + BEGINS_S
-        helpers = [gevent.spawn(self._tell_on, tell), gevent.spawn(self._watch_loop)]
-        out: set[Any] = set()
+        helpers = [
+            gevent.spawn(one) for one in (lambda: self._tell_on(tell), self._watch_loop, self._end_late_ones)
+        ]
         begun, cpu = time.perf_counter(), time.process_time()
         for number, (due, request) in self.plan:
             gevent.sleep(max(self.started + due - time.perf_counter(), 0))
             if self.stopped:
                 break
-            if len(out) >= self.most_out:
+            if len(self.out) >= self.most_out:
                 self.dropped += 1
                 continue
             self.sent += 1
             late = (time.perf_counter() - self.started - due) * 1000
-            greenlet = gevent.spawn(self._one, number, due, late, request)
-            out.add(greenlet)
-            greenlet.link(out.discard)
+            self.out[number] = (due, gevent.spawn(self._one, number, due, late, request))
         cpu_share = (time.process_time() - cpu) / max(time.perf_counter() - begun, 0.001)
-        gevent.joinall(list(out), timeout=self.timeout_s + 2)
-        gevent.killall(list(out), block=True, timeout=2)
+        gevent.joinall([greenlet for _, greenlet in self.out.values()], timeout=self.timeout_s + 2)
         left = self._undo()
         gevent.killall(helpers, block=True, timeout=2)
         self._tell(tell)
@@ -199,13 +200,12 @@ class Offering:
 
     def _one(self, number: int, due: float, late: float, request: int) -> None:
         """One request, from its due time to its last byte, within its limit."""
-        bad, ends = "timeout", math.inf
+        bad = "timeout"
         try:
-            limit = max(self.started + due + self.timeout_s - time.perf_counter(), 0.001)
-            with gevent.Timeout(limit, False):
-                bad = self._ask(self.requests[request], number)
-            ends = (time.perf_counter() - self.started - due) * 1000
+            bad = self._ask(self.requests[request], number)
         finally:
+            del self.out[number]
+            ends = (time.perf_counter() - self.started - due) * 1000
             self.rows.add(due, ends, late, request, bad)
         if self.job.get("stats"):
             one = self.requests[request]
@@ -273,6 +273,16 @@ class Offering:
             gevent.sleep(LAG_S)
             if before > self.started + self.job.get("counts_from_s", 0.0):  # opening connections is no steady state
                 self.lags.append((time.perf_counter() - before - LAG_S) * 1000)
+
+    def _end_late_ones(self) -> None:
+        """Ends requests that are out for too long: one look at the eldest costs less than a timer for each."""
+        while True:
+            gevent.sleep(SWEEP_S)
+            oldest = time.perf_counter() - self.started - self.timeout_s
+            for due, greenlet in list(self.out.values()):  # in the order of their due times
+                if due > oldest:
+                    break
+                greenlet.kill(block=False)
 
     def _tell_on(self, tell: Any) -> None:
         while True:
