@@ -64,7 +64,7 @@ EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
     "forbids-under-load": ("HTTP 403", {}),
     "throttles-under-load": ("throttled", {}),
     "health-red-under-load": ("health", {"requests": [*MIX, {"path": "/api/fleet/drivers?limit=1"}]}),
-    "slower-and-slower": ("growth", {"duration_s": 10.0}),
+    "slower-and-slower": ("growth", {"duration_s": 7.0, "endurance": {"max_growth_ms": 25.0}}),
     "topples-in-spike": ("in the spike", {"spike": SPIKE, "duration_s": 1.0, "warmup_s": 1.0}),
 }
 

@@ -290,7 +290,7 @@ def test_a_chart_is_embedded_where_no_script_of_it_can_run(tmp_path: Path) -> No
     (source,) = [a["src"] for t, a in found.tags if t == "img"]
     assert source == "data:image/svg+xml;base64," + base64.b64encode(content).decode()
     assert "script" not in {t for t, _ in found.tags}
-    assert "not a SVG picture" in other.text
+    assert "not a SVG" in other.text
     assert not [t for t, _ in other.tags if t == "img"]
 
 
