@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 from websockets.sync.server import ServerConnection, serve
 from websockets.utils import accept_key
 
 import servers
 from gonogo.errors import TargetError
-from gonogo.probes.websocket import Asking, LateError, RefusedError, hold, listen
+from gonogo.probes.websocket import Asking, LateError, Listener, RefusedError, hold, listen
 from gonogo.transport import tls_context
 
 
@@ -257,3 +258,18 @@ def test_a_refusal_carries_its_status() -> None:
         pass
 
     assert refusal.value.status == 404
+
+
+def test_an_answer_to_a_ping_is_not_lost_when_time_is_up_just_then() -> None:
+    """Who holds a connection in small portions would lose it to the server's own timeout, 20 s later."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        listener = Listener(ours, "ws://app.fleet.test/live", 1000, Asking())
+        listener._protocol.state = State.OPEN
+        listener._protocol.receive_data(b"\x89\x00")  # a ping without payload
+        with pytest.raises(TimeoutError):
+            listener._flush(time.monotonic() - 1)
+        listener._flush(time.monotonic() + 1)
+        theirs.settimeout(1)
+
+        assert theirs.recv(100)[0] == 0x8A  # a pong

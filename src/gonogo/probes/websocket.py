@@ -250,9 +250,10 @@ class Listener:
             raise TargetError(f"{self.url} ended the connection: {reason(error)}") from None
 
     def _flush(self, deadline: float) -> None:
+        left = _left(deadline)  # before anything is taken: a pong that is taken and not sent is lost for good
         for data in self._protocol.data_to_send():
             if data:
-                self._socket.settimeout(_left(deadline))
+                self._socket.settimeout(left)
                 self._socket.sendall(data)
 
     def _exchange(self, deadline: float) -> list[object]:
