@@ -266,7 +266,7 @@ def test_an_answer_to_a_ping_is_not_lost_when_time_is_up_just_then() -> None:
     with ours, theirs:
         listener = Listener(ours, "ws://app.fleet.test/live", 1000, Asking())
         listener._protocol.state = State.OPEN
-        listener._protocol.receive_data(b"\x89\x00")  # a ping without payload
+        listener._protocol.send_pong(b"")
         with pytest.raises(TimeoutError):
             listener._flush(time.monotonic() - 1)
         listener._flush(time.monotonic() + 1)
