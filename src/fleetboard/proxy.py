@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetboard import edge_http, edge_tls, processes
+from fleetboard import edge_http, edge_tls, processes, switching
 from fleetboard.errors import StartError
 from fleetboard.pki import Authority, Identity
 from fleetboard.ports import EDGE, HOST, SECOND_EDGE, listening_socket, port_of
@@ -105,6 +105,7 @@ def bring_up(
     database: int,
     children: list[processes.Child],
     closing: ExitStack,
+    idle: Collection[str] = (),
 ) -> Front:
     """Start HAProxy with everything that it needs, and wait until it serves; must run in the main thread.
 
@@ -118,6 +119,7 @@ def bring_up(
         database: the database's port on the inner side.
         children: gets the process.
         closing: gets what is to be ended after it.
+        idle: backends that get no requests until their weight is raised.
 
     Raises:
         StartError: it is missing, or did not come up.
@@ -137,6 +139,7 @@ def bring_up(
             plain=plain.fileno(),
             database=database,
             second=edge_tls.second(authority, faults, revocations.url),
+            idle=idle,
         )
         child = start(program, config, [web.fileno(), plain.fileno()], log)
         children.append(child)
@@ -164,6 +167,7 @@ def write_config(
     plain: int,
     database: int,
     second: bytes | None = None,
+    idle: Collection[str] = (),
 ) -> Path:
     """Write configuration and certificates where the servers' user can read them; returns the former.
 
@@ -176,6 +180,7 @@ def write_config(
         plain: a listening socket for plain HTTP.
         database: the database's port on the inner side.
         second: chain and key for the second outer address, on the same port; ``None`` if there is only one.
+        idle: backends that get no requests until their weight is raised.
     """
     port = _port(fd)
     binds = [_bind(f"fd@{fd}", work / "web.pem", pem, faults)]
@@ -183,7 +188,10 @@ def write_config(
     if second is not None:
         binds.append(_bind(f"{SECOND_EDGE}:{port}", work / "second.pem", second, faults))
         plain_binds.append(f"    bind {SECOND_EDGE}:{_port(plain)}")
-    lines = [f"    server {name} {HOST}:{port} check inter 1s" for name, port in backends.items()]
+    lines = switching.rules(faults, backends)
+    for name, backend in backends.items():
+        weight = " weight 0" if name in idle else ""
+        lines.append(f"    server {name} {HOST}:{backend} check inter 1s{weight}")
     admin = admin_socket(work)
     admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
     processes.give_away(admin.parent)
@@ -243,6 +251,16 @@ class Admin:
             StartError: HAProxy does not know the server, or does not answer.
         """
         self._order(f"set server app/{server} state ready")
+
+    def refuse(self, seconds: float) -> None:
+        """Take no connections for a while, as a proxy does that is stopped and started again.
+
+        Raises:
+            StartError: HAProxy does not answer.
+        """
+        self._order("disable frontend web")
+        time.sleep(seconds)
+        self._order("enable frontend web")
 
     def _order(self, command: str) -> None:
         if answer := self._ask(command).strip():

@@ -27,9 +27,11 @@ _PROBES = ("/api/health", "/metrics")
 class Observed:
     """ASGI middleware: adds the headers, counts and times each HTTP request but health probes."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, release: str) -> None:
         self._app = app
         self._metrics = metrics
+        # Health tells it as well; while two releases serve, each answer must say whose it is.
+        self._headers = [*_HEADERS, (b"x-release", release.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on; a request whose handler raised counts as 500."""
@@ -43,7 +45,7 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *self._headers]
             await send(message)
 
         try:

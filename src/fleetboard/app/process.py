@@ -26,6 +26,7 @@ from fleetboard.app.live import Broadcaster
 from fleetboard.app.metrics import Metrics
 from fleetboard.app.middleware import Observed
 from fleetboard.app.misbehaviour import Misbehaviour
+from fleetboard.app.ramped import Ramped
 from fleetboard.app.settings import Settings
 from fleetboard.app.state import State
 from fleetboard.app.unwell import Unwell
@@ -70,10 +71,11 @@ def build_app(state: State) -> Starlette:
             *pages.routes(faults),
         ],
         middleware=[
-            Middleware(Observed, metrics=state.metrics),
+            Middleware(Observed, metrics=state.metrics, release=state.settings.version),
             Middleware(logs.Logged),
             Middleware(Misbehaviour, faults=faults),
             Middleware(Unwell, faults=faults),
+            Middleware(Ramped, faults=faults, version=state.settings.version, database=state.database),
         ],
         exception_handlers={HTTPException: _http_error, Exception: _server_error},
         lifespan=lambda _app: _running(state),
