@@ -15,9 +15,12 @@ from gonogo.bounds import (
     empty,
     equals,
     is_true,
+    no_slower,
     one_of,
     quantile_below,
     rate_below,
+    rate_not_above,
+    share_near,
 )
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, PlanError, TargetError, ToolError
 from gonogo.model import Outcome, Verdict
@@ -55,11 +58,14 @@ __all__ = [
     "empty",
     "equals",
     "is_true",
+    "no_slower",
     "one_of",
     "quantile",
     "quantile_below",
     "rate_below",
+    "rate_not_above",
     "read_plan",
+    "share_near",
 ]
 
 # What only annotations of gates need, and what brings pytest or pydantic along, is imported when it is used.

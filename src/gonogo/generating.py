@@ -1,8 +1,9 @@
 """A program: requests on a schedule and WebSockets beside them, each told on standard output as it ends.
 
 ``python -m gonogo.generating`` reads one line of JSON (:class:`Task`) and works until its standard input ends.
-A line ``socket`` opens one more WebSocket. Open model: a request leaves when it is due, whether or not those
-before it were answered, and its latency counts from then. Times are those of the machine's monotonic clock.
+A line ``socket`` opens one more WebSocket; ``fresh N PATH`` asks for a path N times over new connections. Open
+model: a request leaves when it is due, whether or not those before it were answered, and its latency counts from
+then. Times are those of the machine's monotonic clock.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gonogo.wire import Client, Place, WireError, listen, open_socket
+from gonogo.wire import Client, Orders, Place, WireError, listen, open_socket
 
 _FLUSH_S = 0.05
+_AT_ONCE = 4
 _MOST_OUT = 2000
 """Requests that may wait at once; one that is due beyond them is told as dropped, which is our own fault."""
 
@@ -62,8 +64,9 @@ def mix(requests: Sequence[tuple[str, int]]) -> Iterator[str]:
 class Generator:
     """All that goes on in this program."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, orders: Orders) -> None:
         self._task = task
+        self._orders = orders
         self._context = task.place.context()
         self._client = Client(task.place, self._context)
         self._lines: list[str] = []
@@ -74,7 +77,7 @@ class Generator:
 
     async def run(self) -> None:
         """Work until standard input ends, and then until what is out has ended."""
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._told)
+        asyncio.get_running_loop().add_reader(self._orders.fileno(), self._told)
         writing = asyncio.create_task(self._keep_writing())
         for _ in range(self._task.sockets):
             self._add_socket()
@@ -90,12 +93,22 @@ class Generator:
         self._client.close()
 
     def _told(self) -> None:
-        line = sys.stdin.readline()
-        if line.strip() == "socket":
-            self._add_socket()
-        elif not line:
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        lines = self._orders.lines()
+        for line in lines or ():
+            self._do(line)
+        if lines is None:
+            asyncio.get_running_loop().remove_reader(self._orders.fileno())
             self._stopping.set()
+
+    def _do(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "socket":
+            self._add_socket()
+        elif word == "fresh":
+            number, _, path = rest.partition(" ")
+            asking = asyncio.create_task(self._ask_afresh(int(number), path))
+            self._out.add(asking)
+            asking.add_done_callback(self._out.discard)
 
     async def _offer(self) -> None:
         task, started = self._task, time.monotonic()
@@ -109,11 +122,21 @@ class Generator:
                 self._say("r", due, 0.0, "dropped", "", 0.0, path)
                 continue
             fresh = bool(task.fresh_every) and number % task.fresh_every == 0
-            one = asyncio.create_task(self._one(path, due, fresh=fresh))
+            one = asyncio.create_task(self._one("r", path, due, fresh=fresh))
             self._out.add(one)
             one.add_done_callback(self._out.discard)
 
-    async def _one(self, path: str, due: float, *, fresh: bool) -> None:
+    async def _ask_afresh(self, number: int, path: str) -> None:
+        """So many questions over new connections, a few at a time, each as soon as there is room for it."""
+        left = iter(range(number))
+
+        async def some() -> None:
+            for _ in left:
+                await self._one("v", path, time.monotonic(), fresh=True)
+
+        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+
+    async def _one(self, kind: str, path: str, due: float, *, fresh: bool) -> None:
         late_ms = (time.monotonic() - due) * 1000
         failure, release = "timeout", ""
         try:
@@ -125,7 +148,7 @@ class Generator:
             pass
         except WireError as error:
             failure = str(error)
-        self._say("r", due, (time.monotonic() - due) * 1000, failure, release, late_ms, path)
+        self._say(kind, due, (time.monotonic() - due) * 1000, failure, release, late_ms, path)
 
     def _add_socket(self) -> None:
         if not self._stopping.is_set():
@@ -169,10 +192,11 @@ class Generator:
 
 def main() -> None:
     """Do what the first line of standard input says."""
-    task = Task.read(sys.stdin.readline())
+    orders = Orders(sys.stdin.fileno())
+    task = Task.read(orders.first())
 
     async def work() -> None:
-        await Generator(task).run()
+        await Generator(task, orders).run()
 
     asyncio.run(work())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -211,6 +212,31 @@ def told(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"not reached: {error.strerror or error}"
     return f"no proper answer: {error}"[:80]
+
+
+class Orders:
+    """Lines on standard input, for a program that must not wait for them: a buffer below would hide some."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """For an event loop."""
+        return self._descriptor
+
+    def first(self) -> str:
+        """Waits for a whole line; empty at the end of the input."""
+        while b"\n" not in self._rest and (part := os.read(self._descriptor, _PIECE)):
+            self._rest += part
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line.decode()
+
+    def lines(self) -> list[str] | None:
+        """The whole lines that are there once there is something to read; ``None`` at the end of the input."""
+        part = os.read(self._descriptor, _PIECE)
+        *whole, self._rest = (self._rest + part).split(b"\n")
+        return [line.decode() for line in whole] if part else None
 
 
 async def open_socket(

@@ -6,6 +6,7 @@ The program is ``gonogo.generating``, a process of its own, so that a busy gate 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import subprocess
@@ -15,14 +16,27 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from types import TracebackType
 
 from gonogo.errors import ToolError
-from gonogo.statistics import quantile
+from gonogo.statistics import quantile, samples_needed
 from gonogo.wire import Place
 
-__all__ = ["Offered", "Place", "Plan", "Slice", "SocketFacts", "Traffic"]
+__all__ = [
+    "Offered",
+    "Place",
+    "Plan",
+    "Slice",
+    "SocketFacts",
+    "Traffic",
+    "growth_per_min",
+    "more_seconds",
+    "sliced",
+]
 
+POLL_S = 0.02
+MIN_LOOKS = 5
 END_S = 5.0
 """The program may take so much longer than its slowest request to end."""
 
@@ -104,6 +118,7 @@ class Traffic:
         self._plan = plan
         self._lock = threading.Lock()
         self._offered: list[Offered] = []
+        self._fresh: list[Offered] = []
         self._sockets: dict[int, SocketFacts] = {}
         self._ended = False
         self._cpu_s = 0.0
@@ -150,6 +165,24 @@ class Traffic:
         """Open one more WebSocket."""
         self._tell("socket")
 
+    def ask_afresh(self, number: int, path: str) -> list[Offered]:
+        """Ask for a path over so many new connections, and wait for the answers.
+
+        Raises:
+            ToolError: the program has ended by itself, or is far slower than its requests may be.
+        """
+        with self._lock:
+            self._fresh.clear()
+        self._tell(f"fresh {number} {path}")
+        ends = time.monotonic() + number * self._plan.timeout_s + END_S
+        while time.monotonic() < ends:
+            self._check()
+            with self._lock:
+                if len(self._fresh) >= number:
+                    return list(self._fresh)
+            time.sleep(POLL_S)
+        raise ToolError(f"the program that makes the traffic did not ask {number} times in time")
+
     def offered(self, since: float = -math.inf, until: float = math.inf) -> list[Offered]:
         """Requests that were due in this time and have ended so far.
 
@@ -192,6 +225,8 @@ class Traffic:
             with self._lock:
                 if kind == "r":
                     self._offered.append(Offered(*rest))
+                elif kind == "v":
+                    self._fresh.append(Offered(*rest))
                 elif kind == "s":
                     at, number, state, why = rest
                     self._sockets[number] = SocketFacts(number, state, why, at)
@@ -201,6 +236,38 @@ class Traffic:
     def _read_errors(self) -> None:
         assert self._process.stderr is not None
         self._words.extend(self._process.stderr)
+
+
+def more_seconds(limit: float, hits: int, n: int, seconds: float) -> float | None:
+    """How much longer it takes to prove a rate below a limit, at the pace so far and with no further hit.
+
+    Args:
+        limit: the rate.
+        hits: in these samples.
+        n: how many samples there are.
+        seconds: how long they took.
+
+    Returns:
+        Seconds; ``None`` if there is no pace.
+    """
+    return None if n == 0 else max(samples_needed(limit, hits) - n, 0) * seconds / n
+
+
+def growth_per_min(looks: Sequence[tuple[float, float]]) -> float | None:
+    """How fast something grows, a minute: the median of the slopes between any two looks (Theil and Sen).
+
+    Args:
+        looks: moments in seconds, and what was seen.
+
+    Returns:
+        ``None`` with fewer than five looks: a step would pass for a slope.
+    """
+    if len(looks) < MIN_LOOKS:
+        return None
+    pairs = itertools.combinations(looks, 2)
+    return 60 * median(
+        (after - before) / (late - early) for (early, before), (late, after) in pairs if late > early
+    )
 
 
 def sliced(offered: Sequence[Offered]) -> Slice:
