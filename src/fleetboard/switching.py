@@ -21,8 +21,8 @@ def rules(faults: Sequence[str], backends: Mapping[str, int]) -> list[str]:
     """Lines of HAProxy's backend that come before its servers."""
     if "lb-ignores-weight" not in faults:
         return []
-    names = [name for name in ("a", "b") if name in backends]
-    return [f"    use-server {name} if {{ rand({len(names)}) eq {place} }}" for place, name in enumerate(names)]
+    first, *others = [name for name in ("a", "b") if name in backends]
+    return [f"    use-server {name} if {{ rand(2) eq 0 }}" for name in others] + [f"    use-server {first} if TRUE"]
 
 
 class Dropping:

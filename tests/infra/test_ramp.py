@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from tests.infra import watching
 from tests.infra.held import Finding, Held, Watch
 from tests.infra.shifting import Progress, controller, own_traffic, require_armed, settled, taken_back
 
@@ -72,7 +73,7 @@ def run_step(target: Target, measure: Measure, evidence: EvidenceKeeper, share: 
         became = taken_back(target, control, traffic) if bad else ""
         evidence.json("ramp.json", watch.evidence())
     state(target, measure, findings, became)
-    conclude(progress, watch, findings, share)
+    conclude(target, progress, watch, findings, share)
 
 
 def shift(target: Target, control: Controller, traffic: Traffic, share: int) -> Watch:
@@ -99,7 +100,7 @@ def state(target: Target, measure: Measure, findings: list[Finding], became: str
         raise TargetError(f"ROLLBACK of {target.version}: {why}; {became}")
 
 
-def conclude(progress: Progress, watch: Watch, findings: list[Finding], share: int) -> None:
+def conclude(target: Target, progress: Progress, watch: Watch, findings: list[Finding], share: int) -> None:
     """Remember that the step was held.
 
     Raises:
@@ -108,6 +109,7 @@ def conclude(progress: Progress, watch: Watch, findings: list[Finding], share: i
     open_ones = [one for one in findings if one.n == 0 or one.bound.judge(one.actual, one.n).ok is None]
     if not open_ones:
         progress.held(share)
+        watching.mark(target, f"ramp.{share} held")
         return
     missing_s = watch.missing_s()
     more = f"; the error rate needs {missing_s:.0f} s more at this pace" if missing_s else ""
