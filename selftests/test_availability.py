@@ -44,6 +44,10 @@ def file(tmp_path: Path) -> Iterator[Path]:
     availability.stop(path)
 
 
+def runs(file: Path) -> bool:
+    return availability._is_ours(pid_of(file), file)
+
+
 def pid_of(file: Path) -> int:
     return int(json.loads(file.read_text().splitlines()[0])["pid"])
 
@@ -57,7 +61,7 @@ def test_a_service_that_answers_has_no_gap(file: Path) -> None:
     facts = availability.read(file)
 
     assert facts is not None
-    assert not psutil.pid_exists(pid_of(file))
+    assert not runs(file)
     assert (facts.failed, facts.kinds, facts.sockets_opened) == (0, {}, 0)
     assert facts.asked == pytest.approx(40 * (facts.ended - facts.began), rel=0.25)
     assert facts.longest_gap_s < 1
@@ -75,7 +79,7 @@ def test_a_stop_of_the_service_is_one_gap_and_so_many_failures(file: Path) -> No
     assert facts is not None
     assert facts.failed >= 10
     assert any("connection refused" in kind for kind in facts.kinds)
-    assert 1.0 < facts.longest_gap_s < 5
+    assert 1.0 < facts.longest_gap_s < 15
 
 
 def test_errors_and_answers_that_never_come_are_failures(file: Path) -> None:
@@ -99,11 +103,11 @@ def test_it_ends_with_whom_it_follows_and_after_its_time(file: Path, tmp_path: P
         availability.begin(asking(server, follow=gone.pid), other)
         gone.wait(5)
         end = time.monotonic() + 5
-        while any(psutil.pid_exists(pid_of(one)) for one in (file, other)) and time.monotonic() < end:
+        while any(runs(one) for one in (file, other)) and time.monotonic() < end:
             time.sleep(0.05)
 
-        assert not psutil.pid_exists(pid_of(file))
-        assert not psutil.pid_exists(pid_of(other))
+        assert not runs(file)
+        assert not runs(other)
 
 
 def test_nobody_else_is_ended_because_a_number_was_used_again(file: Path) -> None:
@@ -117,6 +121,16 @@ def test_nobody_else_is_ended_because_a_number_was_used_again(file: Path) -> Non
 
 # The gate, over a real deployment
 
+_OPENED: list[Target] = []
+
+
+@pytest.fixture(autouse=True)
+def opened() -> Iterator[None]:
+    """Connections that a gate kept are closed."""
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Running]:
@@ -128,6 +142,7 @@ def target_of(up: Running, folder: Path, **tables: dict[str, Any] | None) -> Tar
     tables = {"deploy": {"settle_s": 1.0, "samples": 8}, "ramp": None, **tables}
     target = target_at(up.info, **tables)
     target.reports = folder
+    _OPENED.append(target)
     return target
 
 
@@ -144,8 +159,9 @@ def test_a_deployment_that_was_watched_loses_nothing_and_the_channel_comes_back(
     called = judged(target)
 
     assert (called.outcome, called.bad) == (Outcome.PASS, {}), called.reason
-    assert called["failed requests"].n >= 40
-    assert "(1 times lost)" in called["longest time until the live channel"].name
+    assert called.measurements[0].n >= 40
+    assert " times lost)" in called["longest time until the live channel"].name
+    assert "(0 times" not in called["longest time until the live channel"].name
     assert called["budget"].actual == 0
     told = json.loads(called.evidence["availability.json"])
     assert [one["name"] for one in told["marks"]] == [watching.BEGUN, watching.ENDED]
@@ -164,8 +180,10 @@ def test_deploy_refuses_connections(up: Running, tmp_path: Path) -> None:
 
     assert deployed.outcome is Outcome.FAIL
     assert called.outcome is Outcome.FAIL
-    assert "connection refused" in called["failed requests"].name
-    assert called["failed requests"].actual >= 5
+    lost = called.measurements[0]
+    assert lost.name.startswith("failed requests (")
+    assert "the handshake was cut" in lost.name or "the connection was cut" in lost.name
+    assert lost.actual >= 5
     assert called["longest time without a good answer"].actual >= 0.9
 
 

@@ -40,6 +40,17 @@ QUICK: dict[str, Any] = {
 }
 
 
+_OPENED: list[Target] = []
+
+
+@pytest.fixture(autouse=True)
+def opened() -> Iterator[None]:
+    """Connections that a gate kept are closed."""
+    yield
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 @pytest.fixture(scope="module")
 def up() -> Iterator[Fleet]:
     with fleet("--earlier") as running:
@@ -49,6 +60,7 @@ def up() -> Iterator[Fleet]:
 def target_of(up: Fleet, folder: Path, held: int = 0, **ramp: Any) -> Target:
     target = target_at(up.info, monitoring=None, ramp={**QUICK, **ramp})
     target.reports = folder
+    _OPENED.append(target)
     for share in (10, 50):
         if share <= held:
             Progress(target).held(share)

@@ -49,6 +49,7 @@ defaults
     timeout http-request 10s
 frontend web
 {binds}
+    tcp-request connection reject if {{ src -f {refused} }}
 {web}
     default_backend app
 frontend plain
@@ -196,8 +197,12 @@ def write_config(
     admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
     processes.give_away(admin.parent)
     path = work / "haproxy.cfg"
+    refused = _refused(admin)
+    refused.touch()
+    refused.chmod(0o644)
     text = _CONFIG.format(
         socket=admin,
+        refused=refused,
         binds="\n".join(binds),
         web=edge_http.web_rules(faults, port),
         plain="\n".join([*plain_binds, edge_http.plain_rules(faults, port)]),
@@ -227,6 +232,11 @@ def admin_socket(work: Path) -> Path:
     return work / "haproxy" / "admin.sock"
 
 
+def _refused(admin: Path) -> Path:
+    """A list of clients whose connections are refused; nobody, but while somebody says so."""
+    return admin.with_name("refused.lst")
+
+
 class Admin:
     """HAProxy's admin socket: takes servers out of turn and puts them back."""
 
@@ -253,14 +263,15 @@ class Admin:
         self._order(f"set server app/{server} state ready")
 
     def refuse(self, seconds: float) -> None:
-        """Take no connections for a while, as a proxy does that is stopped and started again.
+        """Refuse all connections for a while, as if the proxy were stopped and started again.
 
         Raises:
             StartError: HAProxy does not answer.
         """
-        self._order("disable frontend web")
+        clients = _refused(self._path)
+        self._order(f"add acl {clients} 127.0.0.0/8")
         time.sleep(seconds)
-        self._order("enable frontend web")
+        self._order(f"clear acl {clients}")
 
     def _order(self, command: str) -> None:
         if answer := self._ask(command).strip():

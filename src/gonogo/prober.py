@@ -62,7 +62,8 @@ class Prober:
         self._stop = asyncio.Event()
         self._asked = self._failed = 0
         self._late_s = self._gap_s = 0.0
-        self._good_at = time.monotonic()
+        self._good_at = dict.fromkeys((False, True), time.monotonic())
+        """When the last good answer came over a kept connection, and over a new one."""
         self._out: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -113,8 +114,8 @@ class Prober:
             self._failed += 1
             self._tell(kind="failure", due=self._offset + due, path=path, why=why)
         else:
-            self._gap_s = max(self._gap_s, now - self._good_at)
-            self._good_at = now
+            self._gap_s = max(self._gap_s, now - self._good_at[fresh])
+            self._good_at[fresh] = now
 
     async def _keep_telling(self) -> None:
         ends = time.monotonic() + self._task.max_s
@@ -134,7 +135,7 @@ class Prober:
 
     def _second(self) -> None:
         # What is still without a good answer is a gap as well, as long as it already is.
-        gap_s = max(self._gap_s, time.monotonic() - self._good_at)
+        gap_s = max(self._gap_s, time.monotonic() - min(self._good_at.values()))
         self._tell(kind="second", asked=self._asked, failed=self._failed, late_s=self._late_s, gap_s=gap_s)
         self._asked = self._failed = 0
         self._late_s = self._gap_s = 0.0

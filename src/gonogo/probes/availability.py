@@ -68,7 +68,7 @@ class AvailabilityFacts:
     kinds: Mapping[str, int]
     """Failures by path and reason."""
     longest_gap_s: float
-    """Without a good answer, of either kind of request."""
+    """Without a good answer over new connections, or over the kept one."""
     late_s: float
     """How late the program itself was, at worst."""
     blind_s: float
