@@ -92,6 +92,7 @@ def rolled_back(called: Called, *names: str, beside: str = "no other") -> None:
         assert any(word in name for name in bad), (word, bad)
 
 
+@pytest.mark.alone
 def test_a_step_that_holds_passes_and_leaves_its_evidence(up: Fleet, tmp_path: Path) -> None:
     called = step(target_of(up, tmp_path, held=10), 50)
 
@@ -141,6 +142,7 @@ def _haproxy() -> dict[str, Any]:
 # Faults of the new release
 
 
+@pytest.mark.alone
 def test_new_release_slower(tmp_path: Path) -> None:
     with fleet("--earlier", "--fault", "new-release-slower") as up:
         called = step(target_of(up, tmp_path, held=10), 50)
@@ -151,6 +153,7 @@ def test_new_release_slower(tmp_path: Path) -> None:
         assert call(GATES[100], target_of(up, tmp_path)).outcome is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.alone
 def test_new_release_errors(up: Fleet, tmp_path: Path) -> None:
     with up.faults("new-release-errors"):
         # At a real rate, or the one in a hundred would hardly come; stopped once it is certain.
@@ -160,9 +163,10 @@ def test_new_release_errors(up: Fleet, tmp_path: Path) -> None:
     assert "x HTTP 500" in called["error rate"].name
 
 
+@pytest.mark.alone
 def test_memory_leak(up: Fleet, tmp_path: Path) -> None:
     with up.faults("memory-leak"):
-        called = step(target_of(up, tmp_path, held=10, hold_s=5.0, look_s=0.3), 50)
+        called = step(target_of(up, tmp_path, held=10, hold_s=4.0, look_s=0.25), 50)
 
     rolled_back(called, "growth of its memory")
 
@@ -170,11 +174,11 @@ def test_memory_leak(up: Fleet, tmp_path: Path) -> None:
 def test_pool_leak(up: Fleet, tmp_path: Path) -> None:
     with up.faults("pool-leak"):
         begun = time.monotonic()
-        called = step(target_of(up, tmp_path, held=10, hold_s=8.0), 50)
+        called = step(target_of(up, tmp_path, held=10, hold_s=20.0), 50)
 
     rolled_back(called, "pool in use")
     assert called["pool in use"].actual >= 80
-    assert time.monotonic() - begun < 8  # it is certain long before
+    assert time.monotonic() - begun < 20  # it is certain long before
 
 
 # Faults of the load balancer

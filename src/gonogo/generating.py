@@ -1,8 +1,8 @@
 """A program: requests on a schedule and WebSockets beside them, each told on standard output as it ends.
 
 ``python -m gonogo.generating`` reads one line of JSON (:class:`Task`) and works until its standard input ends.
-A line ``socket`` opens one more WebSocket; ``fresh N PATH`` asks for a path N times over new connections. Open
-model: a request leaves when it is due, whether or not those before it were answered, and its latency counts from
+A line ``socket`` opens one more WebSocket; ``fresh SERIES N PATH`` asks for a path N times over new connections,
+``fresh`` alone ends that. Open model: a request leaves when it is due, whether or not those before it were answered, and its latency counts from
 then. Times are those of the machine's monotonic clock.
 """
 
@@ -77,11 +77,13 @@ class Generator:
 
     async def run(self) -> None:
         """Work until standard input ends, and then until what is out has ended."""
+        self._afresh = asyncio.create_task(asyncio.sleep(0))
         asyncio.get_running_loop().add_reader(self._orders.fileno(), self._told)
         writing = asyncio.create_task(self._keep_writing())
         for _ in range(self._task.sockets):
             self._add_socket()
         await self._offer()
+        self._afresh.cancel()
         if self._out:
             await asyncio.wait(self._out, timeout=self._task.timeout_s + 1)
         for one in self._sockets:
@@ -105,10 +107,10 @@ class Generator:
         if word == "socket":
             self._add_socket()
         elif word == "fresh":
-            number, _, path = rest.partition(" ")
-            asking = asyncio.create_task(self._ask_afresh(int(number), path))
-            self._out.add(asking)
-            asking.add_done_callback(self._out.discard)
+            self._afresh.cancel()
+            if rest:
+                series, number, path = rest.split(" ", 2)
+                self._afresh = asyncio.create_task(self._ask_afresh(series, int(number), path))
 
     async def _offer(self) -> None:
         task, started = self._task, time.monotonic()
@@ -126,13 +128,13 @@ class Generator:
             self._out.add(one)
             one.add_done_callback(self._out.discard)
 
-    async def _ask_afresh(self, number: int, path: str) -> None:
+    async def _ask_afresh(self, series: str, number: int, path: str) -> None:
         """So many questions over new connections, a few at a time, each as soon as there is room for it."""
         left = iter(range(number))
 
         async def some() -> None:
             for _ in left:
-                await self._one("v", path, time.monotonic(), fresh=True)
+                await self._one(f"v{series}", path, time.monotonic(), fresh=True)
 
         await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
 

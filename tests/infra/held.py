@@ -167,17 +167,17 @@ class Watch:
 
     def _look(self) -> None:
         held, target = self._held, self._target
+        if target.has("process"):
+            now = time.monotonic()
+            for seen in processes(target):
+                if seen.memory_bytes is not None:
+                    held.memory.setdefault(f"{seen.name} (pid {seen.pid})", []).append((now, seen.memory_bytes))
         if target.has("http"):
             http = target.settings("http")
             enough, limit = math.ceil(100 / held.share) + 1, self._plan.timeout_s
             asked = target.http().sample(http.database_stats, enough, limit, self._plan.look_s, fresh=True)
             ours = [one for one in asked.answers if one.headers.get(self._plan.release_header) == target.version]
             held.pool += [lookup(one.json(), http.fields.pool_usage) for one in ours if one.status == 200]
-        if target.has("process"):
-            now = time.monotonic()
-            for seen in processes(target):
-                if seen.memory_bytes is not None:
-                    held.memory.setdefault(f"{seen.name} (pid {seen.pid})", []).append((now, seen.memory_bytes))
 
     def _counts(self) -> tuple[Count, Count] | None:
         return self._control.counts() if self._users and isinstance(self._control, Haproxy) else None

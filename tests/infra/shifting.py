@@ -158,8 +158,10 @@ def settled(target: Target, traffic: Traffic, share: int) -> tuple[int, int]:
     plan = target.settings("ramp")
     near = share_near(share / 100, plan.tolerance, "")
     ends = time.monotonic() + plan.settle_s
+    path = target.settings("http").health
     while True:
-        answers = [one for one in traffic.ask_afresh(plan.samples, target.settings("http").health) if one.release]
+        within_s = max(ends - time.monotonic(), plan.timeout_s)
+        answers = [one for one in traffic.ask_afresh(plan.samples, path, within_s) if one.release]
         ours = sum(one.release == target.version for one in answers)
         if (answers and near.judge(ours / len(answers), len(answers)).ok) or time.monotonic() >= ends:
             return ours, len(answers)
@@ -173,7 +175,7 @@ def taken_back(target: Target, control: Controller, traffic: Traffic) -> str:
     except (TargetError, ToolError) as error:
         return f"THE SHARE COULD NOT BE TAKEN BACK, do it by hand: {error}"
     try:
-        answers = traffic.ask_afresh(BACK_SAMPLES, target.settings("http").health)
+        answers = traffic.ask_afresh(BACK_SAMPLES, target.settings("http").health, plan.timeout_s)
         drained = control.drain(plan.drain_s)
     except (TargetError, ToolError) as error:
         return f"the share was set back to 0 %, but not looked at again: {error}"

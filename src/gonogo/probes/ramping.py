@@ -118,7 +118,8 @@ class Traffic:
         self._plan = plan
         self._lock = threading.Lock()
         self._offered: list[Offered] = []
-        self._fresh: list[Offered] = []
+        self._fresh: dict[int, list[Offered]] = {}
+        self._series = 0
         self._sockets: dict[int, SocketFacts] = {}
         self._ended = False
         self._cpu_s = 0.0
@@ -165,23 +166,30 @@ class Traffic:
         """Open one more WebSocket."""
         self._tell("socket")
 
-    def ask_afresh(self, number: int, path: str) -> list[Offered]:
+    def ask_afresh(self, number: int, path: str, within_s: float) -> list[Offered]:
         """Ask for a path over so many new connections, and wait for the answers.
 
+        Args:
+            number: how many; fewer came if the time was too short.
+            path: what to ask for.
+            within_s: seconds after which the rest is given up.
+
         Raises:
-            ToolError: the program has ended by itself, or is far slower than its requests may be.
+            ToolError: the program has ended by itself.
         """
-        with self._lock:
-            self._fresh.clear()
-        self._tell(f"fresh {number} {path}")
-        ends = time.monotonic() + number * self._plan.timeout_s + END_S
-        while time.monotonic() < ends:
+        self._series += 1
+        self._tell(f"fresh {self._series} {number} {path}")
+        ends = time.monotonic() + within_s
+        while len(answers := self._answers(self._series)) < number and time.monotonic() < ends:
             self._check()
-            with self._lock:
-                if len(self._fresh) >= number:
-                    return list(self._fresh)
             time.sleep(POLL_S)
-        raise ToolError(f"the program that makes the traffic did not ask {number} times in time")
+        if len(answers) < number:
+            self._tell("fresh")
+        return answers
+
+    def _answers(self, series: int) -> list[Offered]:
+        with self._lock:
+            return list(self._fresh.get(series, ()))
 
     def offered(self, since: float = -math.inf, until: float = math.inf) -> list[Offered]:
         """Requests that were due in this time and have ended so far.
@@ -225,8 +233,8 @@ class Traffic:
             with self._lock:
                 if kind == "r":
                     self._offered.append(Offered(*rest))
-                elif kind == "v":
-                    self._fresh.append(Offered(*rest))
+                elif kind.startswith("v"):
+                    self._fresh.setdefault(int(kind[1:]), []).append(Offered(*rest))
                 elif kind == "s":
                     at, number, state, why = rest
                     self._sockets[number] = SocketFacts(number, state, why, at)
