@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gonogo import rampplan
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
@@ -31,6 +32,8 @@ _TABLES_OF_AREA = {
     "release": ("change",),
     "deploy": ("deploy", "http"),
     "rollback": ("rollback", "deploy", "backup", "database", "http"),
+    "ramp": ("ramp", "http"),
+    "availability": ("availability", "http"),
 }
 _TABLES_OF_GATE = {
     "release.deployed": ("deploy", "http"),
@@ -69,6 +72,8 @@ def plan(arguments: Namespace) -> int:
         for box in phase.phase.boxes:
             if box.kind is BoxKind.SCOPE:
                 print(f"  out of scope: {', '.join(box.gates) or repr(box.text)}: {box.reason}")
+    for sentence in _inconclusive(launch.loaded):
+        print(f"\n{sentence}")
     gaps = list(missing_inputs(launch.loaded))
     print("\nmissing inputs:" if gaps else "\nno input is missing")
     for gap in gaps:
@@ -227,10 +232,23 @@ def _where(current: Plan, ask: Ask) -> str:
 def _load(launch: _Launch, gate: GateState) -> str:
     """What a load gate sends at the target."""
     described = launch.loaded.target_settings(gate.ask.on)
+    if described and described[1].ramp and gate.ask.gate.startswith("ramp."):
+        return f"{rampplan.traffic(described[1].ramp, int(gate.ask.gate.partition('.')[2]))}  "
     load = described[1].load if described else None
     if not gate.ask.gate.startswith("load.") or load is None:
         return ""
     return f"{load.rps:g} RPS for {load.warmup_s + load.duration_s:g} s  "
+
+
+def _inconclusive(loaded: LoadedPlan) -> Iterator[str]:
+    """Sentences about gates that can't conclude as they are planned."""
+    asks = loaded.plan.asks()
+    for on in sorted({ask.on for ask in asks}, key=str):
+        described = loaded.target_settings(on)
+        if described and described[1].ramp:
+            gates = {ask.gate for ask in asks if ask.on == on}
+            users = described[1].kind == "production" and described[1].ramp.haproxy is not None
+            yield from rampplan.inconclusive(described[1].ramp, gates, counts_users=users)
 
 
 def _title(gate: GateState) -> str:

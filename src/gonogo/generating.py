@@ -2,8 +2,8 @@
 
 ``python -m gonogo.generating`` reads one line of JSON (:class:`Task`) and works until its standard input ends.
 A line ``socket`` opens one more WebSocket; ``fresh SERIES N PATH`` asks for a path N times over new connections,
-``fresh`` alone ends that. Open model: a request leaves when it is due, whether or not those before it were answered, and its latency counts from
-then. Times are those of the machine's monotonic clock.
+``fresh`` alone ends that. Open model: a request leaves when it is due, whether or not those before it were
+answered, and its latency counts from then. Times are those of the machine's monotonic clock.
 """
 
 from __future__ import annotations
