@@ -17,12 +17,15 @@ from fleetboard_target import Running, running
 
 
 @contextlib.contextmanager
-def edge(*faults: str, backends: Mapping[str, int] | None = None) -> Iterator[dict[str, Any]]:
+def edge(
+    *faults: str, backends: Mapping[str, int] | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
     """DNS server and HAProxy with these faults, no application behind them; up in about 0.2 s.
 
     Args:
         faults: of the edge.
         backends: loopback ports of servers to send requests to; without any, HAProxy answers 503.
+        env: variables beside those of the edge.
 
     Yields:
         what ``target_at`` needs: base_url, resolver, ca_file.
@@ -53,7 +56,7 @@ def edge(*faults: str, backends: Mapping[str, int] | None = None) -> Iterator[di
             "base_url": front.base_url,
             "resolver": f"127.0.0.1:{dns.port}",
             "ca_file": str(work / "root.pem"),
-            "env": {**dns.env, **ports},
+            "env": {**dns.env, **ports, **(env or {})},
         }
         dns.stop()
     finally:
@@ -68,6 +71,7 @@ class Fleet:
     def __init__(self, target: Running) -> None:
         self.target = target
         self.info = target.info
+        self._has: tuple[str, ...] = tuple(target.info["faults"])
         self._control = str(Path(self.info["env"][state.STATE]).parent / "control.sock")
 
     @contextlib.contextmanager
@@ -79,9 +83,16 @@ class Fleet:
         finally:
             self._restart(())
 
+    def become(self, *names: str) -> dict[str, Any]:
+        """Have exactly these faults from now on; costs nothing if it has them already."""
+        if names != self._has:
+            self._restart(names)
+        return self.info
+
     def _restart(self, names: tuple[str, ...]) -> None:
         control.ask(self._control, do="stop")
         control.ask(self._control, do="start", release=self.info["version"], faults=list(names))
+        self._has = names
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from urllib.parse import urlsplit
 import dns.resolver
 import httpcore
 import httpx
+from websockets.sync.client import ClientConnection, connect
 
 UP = [sys.executable, "-m", "fleetboard", "up", "--json", "--stop-on-eof"]
+USERS = {"manager": "mira", "dispatcher": "dan", "workshop": "wanda", "viewer": "vera"}
 
 
 @dataclass
@@ -33,6 +36,11 @@ class Running:
         """Port of the proxy."""
         return int(urlsplit(self.info["base_url"]).port or 0)
 
+    def owner_url(self) -> str:
+        """Address of the database for who may change everything, from the state of the team's commands."""
+        state = json.loads(Path(self.info["env"]["FLEETBOARD_STATE"]).read_text(encoding="utf-8"))
+        return str(state["database_url"])
+
     def addresses(self, kind: str = "A", name: str = "app.fleet.test") -> list[str]:
         """Records of one name, from the target's own DNS server."""
         host, port = self.info["resolver"].split(":")
@@ -45,10 +53,25 @@ class Running:
         return ssl.create_default_context(cafile=self.info["ca_file"])
 
     def client(self) -> httpx.Client:
-        """A client with verified TLS, names resolved by the target's DNS server."""
+        """A :meth:`stranger` with the token of machines, who may read."""
+        client = self.stranger()
+        client.headers["Authorization"] = self.info["env"]["FLEETBOARD_AUTHORIZATION"]
+        return client
+
+    def stranger(self) -> httpx.Client:
+        """A client with verified TLS, names resolved by the target's DNS server, that nobody knows."""
         transport = httpx.HTTPTransport(verify=self.tls())
         transport._pool = httpcore.ConnectionPool(ssl_context=self.tls(), network_backend=_Resolving(self))
         return httpx.Client(transport=transport, base_url=self.info["base_url"], trust_env=False, timeout=10)
+
+    @contextlib.contextmanager
+    def signed_in(self, role: str) -> Iterator[httpx.Client]:
+        """A client with a session of the account that has this role."""
+        password = self.info["env"][f"FLEETBOARD_{role.upper()}_PASSWORD"]
+        with self.stranger() as client:
+            answer = client.post("/api/session", json={"user": USERS[role], "password": password})
+            assert answer.status_code == 200, answer.text
+            yield client
 
 
 class _Resolving(httpcore.SyncBackend):
@@ -72,6 +95,29 @@ def running(*arguments: str) -> Iterator[Running]:
             assert process.stdin is not None
             process.stdin.close()
             process.wait(15)
+
+
+def stream(target: Running, attempts: int = 3) -> ClientConnection:
+    """An open WebSocket to the live feed.
+
+    This client reads and writes one TLS connection from two threads, which now and then loses its own request
+    (the reason why the probe has no threads): a handshake without any answer is tried again on a new connection.
+    """
+    raw = socket.create_connection((target.addresses()[0], target.port), timeout=5)
+    try:
+        return connect(
+            f"wss://app.fleet.test:{target.port}/ws/positions",
+            sock=raw,
+            ssl=target.tls(),
+            server_hostname="app.fleet.test",
+            open_timeout=5,
+            additional_headers={"Authorization": target.info["env"]["FLEETBOARD_AUTHORIZATION"]},
+            proxy=None,
+        )
+    except TimeoutError:
+        if attempts == 1:
+            raise
+        return stream(target, attempts - 1)
 
 
 def work_folder(info: dict[str, Any]) -> Path:

@@ -24,6 +24,9 @@ from gonogo.target import Target
 from gonogo.verdict import outcome_of
 from postgres_server import PostgresServer
 
+AUTHORIZATION = "FLEETBOARD_AUTHORIZATION"
+"""Variable of the header that launch.toml sends to the embedded target."""
+
 
 @dataclass
 class Called:
@@ -33,6 +36,8 @@ class Called:
     reason: str = ""
     measurements: list[Measurement] = field(default_factory=list)
     evidence: dict[str, bytes] = field(default_factory=dict)
+    seen: list[str] = field(default_factory=list)
+    """What it said on its way."""
 
     @property
     def bad(self) -> dict[str, Any]:
@@ -70,7 +75,13 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
         called.measurements.append(measurement(name, actual, bound, unit=unit, n=n))
         return called.measurements[-1]
 
-    given = {"target": target, "measure": measure, "evidence": _Evidence(called.evidence), **fixtures}
+    given = {
+        "target": target,
+        "measure": measure,
+        "evidence": _Evidence(called.evidence),
+        "seen": called.seen.append,
+        **fixtures,
+    }
     try:
         gate(**{name: given[name] for name in inspect.signature(gate).parameters})
     except (TargetError, ToolError, InconclusiveError) as error:
@@ -87,11 +98,11 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
 
 @cache
 def gates() -> dict[str, Callable[..., None]]:
-    """The functions of all gates below ``tests/infra`` and of ``smoke.api``, by id."""
+    """The functions of all gates below ``tests/infra`` and ``tests/smoke``, by id."""
     found = {}
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))  # where the gates' own folder is a package
-    for path in [*(ROOT / "tests" / "infra").glob("test_*.py"), ROOT / "tests" / "smoke" / "test_api.py"]:
+    for path in (path for folder in ("infra", "smoke") for path in (ROOT / "tests" / folder).glob("test_*.py")):
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for function in vars(module).values():
             for mark in getattr(function, "pytestmark", ()):
@@ -125,6 +136,8 @@ def target_at(
             continue
         merged = {**described.get(table, {}), **keys}
         described[table] = {key: value for key, value in merged.items() if value is not None}
+    if AUTHORIZATION not in info.get("env", {}):  # what was told is a server of the test's own
+        described.get("http", {}).pop("headers", None)
     launch = LaunchFile.model_validate(raw)
     provided = {key: value for key, value in info.items() if isinstance(value, str)}
     provided |= {f"env.{key}": value for key, value in info.get("env", {}).items()}

@@ -16,10 +16,6 @@ ROOT = Path(__file__).parent.parent
 PHASES = parse_playbook((ROOT / "PLAYBOOK.md").read_text(encoding="utf-8"))
 GATES = {gate for phase in PHASES for box in phase.boxes for gate in box.gates}
 WITH_LOAD = {"load.throughput"}
-BESIDE_PAGES = {
-    gate for gate in GATES if gate.startswith(("smoke.", "health.endpoint", "stats.", "release.deployed"))
-}
-"""Gates that stay green when a page is broken; quick enough to be tried beside every fault of the pages."""
 
 
 @dataclass(frozen=True)
@@ -62,4 +58,9 @@ def run_gates(reports: Path, *arguments: str) -> Run:
 def once(gates: set[str]) -> list[str]:
     """Arguments that run these gates once each: in the last of the phases that ask for them."""
     phase_of = {gate: phase.id for phase in PHASES for box in phase.boxes for gate in box.gates}
-    return ["-k", " or ".join(f"({gate} and {phase_of[gate]})" for gate in sorted(gates))]
+    return ["-k", " or ".join(f"({_alone(gate)} and {phase_of[gate]})" for gate in sorted(gates))]
+
+
+def _alone(gate: str) -> str:
+    """What ``-k`` takes for this gate and for none whose id begins with the same words."""
+    return " and not ".join([gate, *sorted(other for other in GATES if gate in other and gate != other)])

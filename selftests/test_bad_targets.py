@@ -31,6 +31,8 @@ CALLED = {
     if gate.startswith(LOOKING) and not gate.startswith(("database.", "backup.", "deploy.", "rollback.", "smoke."))
 }
 """Those that look at its outer side; the others meet no more of a state than that it is down."""
+READING = ("health.", "stats.", "websocket.", "release.deployed")
+"""Beginnings of the ids of those that read the API or the live channel."""
 STATES: dict[str, Handler | None] = {
     "refuses": None,
     "hangs": hang,
@@ -41,6 +43,7 @@ STATES: dict[str, Handler | None] = {
     "sends 1 GB": flood,
     "answers HTML": answer(b"<html>parked</html>", headers="Content-Type: text/html"),
     "refuses everybody": answer(b'{"error": "forbidden"}', "403 Forbidden", "Content-Type: application/json"),
+    "knows nobody": answer(b'{"error": "sign in first"}', "401 Unauthorized", "Content-Type: application/json"),
 }
 PLAN = """\
 [launch]
@@ -149,6 +152,16 @@ def test_each_gate_says_what_is_wrong_in_time(state: str, tmp_path: Path, stack:
     assert {gate: seconds for gate, seconds in took.items() if seconds > LIMIT_S + SLACK_S} == {}
 
 
+@pytest.mark.parametrize("gate", sorted(gate for gate in CALLED if gate.startswith(READING)))
+def test_no_gate_that_reads_takes_a_401_for_an_answer(gate: str, tmp_path: Path, stack: ExitStack) -> None:
+    target = target_of(_plan(stack, STATES["knows nobody"]), "bad", tmp_path)
+    stack.callback(target.close)
+    called = call(gates()[gate], target)
+
+    assert called.outcome is Outcome.FAIL
+    assert "401" in called.reason
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("state", ["refuses", "hangs"])
 def test_in_a_session_no_gate_is_left_out(state: str, tmp_path: Path, stack: ExitStack) -> None:
@@ -165,7 +178,7 @@ def test_in_a_session_no_gate_is_left_out(state: str, tmp_path: Path, stack: Exi
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("state", ["refuses", "hangs", "refuses everybody"])
+@pytest.mark.parametrize("state", ["refuses", "hangs", "refuses everybody", "knows nobody"])
 def test_load_on_such_a_target_fails_and_ends(state: str, tmp_path: Path, stack: ExitStack) -> None:
     run = run_gates(tmp_path, *_arguments(tmp_path, _plan(stack, STATES[state])), "-m", "load")
 

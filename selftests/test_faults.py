@@ -1,6 +1,6 @@
 """Every gate turns red for its faults, says why, and stays green for the faults of others.
 
-Faults of pages and of load are tried here, a whole session each; all others are tried one call each, in
+Faults of load are tried here, a whole session each; all others are tried one call each, in
 ``test_faults_*.py``, and a mixed handful of them here.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetboard.faults import FAULTS, Fault, load, smoke
-from gate_runs import BESIDE_PAGES, GATES, ROOT, once, run_gates
+from fleetboard.faults import FAULTS, Fault, load
+from gate_runs import GATES, ROOT, run_gates
 from gonogo.model import Outcome
 
 SHORT_LOAD_S = 8.0
@@ -49,28 +49,10 @@ def test_every_fault_names_gates_of_the_playbook_and_what_it_breaks() -> None:
 
 def test_every_other_fault_is_tried_by_name_in_a_file_of_its_own() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_faults_*.py"))
-    elsewhere = [fault.name for fault in FAULTS.values() if fault not in (*load.FAULTS, *smoke.FAULTS)]
+    elsewhere = [fault.name for fault in FAULTS.values() if fault not in load.FAULTS]
 
     assert len(elsewhere) > 100
     assert [name for name in elsewhere if f'"{name}"' not in texts] == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", smoke.FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_of_the_pages_turns_its_gates_red_and_no_other(fault: Fault, tmp_path: Path) -> None:
-    wanted = BESIDE_PAGES
-    # Waiting for what a fault keeps from happening need not take as long as a launch may wait.
-    patience = changed(tmp_path, websocket__timeout_s=4.0, smoke__timeout_s=8.0, http__timeout_s=5.0)
-    run = run_gates(tmp_path, *once(wanted), patience, "--gonogo-fault", fault.name)
-
-    assert set(run.results) == wanted, run.output
-    red = {gate for gate, result in run.results.items() if result.outcome is Outcome.FAIL}
-    others = {gate: result.outcome for gate, result in run.results.items() if gate not in red}
-    assert red == set(fault.gates), run.output
-    assert set(others.values()) <= {Outcome.PASS}, run.output
-    assert all(run.results[gate].reason for gate in red)
-    assert "Traceback" not in run.output
-    assert run.status == 1
 
 
 @pytest.mark.alone

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from fleet import Fleet, edge, fleet
 from fleetboard.faults import FAULTS
 from fleetboard.faults import edge as domain
-from gate_calls import Called, call, target_at
+from gate_calls import AUTHORIZATION, Called, call, target_at
 from gate_runs import ROOT
 from gonogo.model import Outcome
 
@@ -29,11 +30,11 @@ RED = {
     "redirect-loop": {
         "http.edge": {
             "redirects": "more than 5",
-            "200 and HTML": "/fleet/dashboard: 302 to https://app.fleet.test:",
+            "200 and HTML": "/sign-in: 302 to https://app.fleet.test:",
         },
-        "edge.exposure": {"dashboard answers": "302 to"},
+        "edge.exposure": {"/sign-in answers": "302 to"},
     },
-    "no-hsts": {"http.edge": {"strict-transport-security": "/fleet/dashboard: the header is absent"}},
+    "no-hsts": {"http.edge": {"strict-transport-security": "/sign-in: the header is absent"}},
     "hsts-short": {"http.edge": {"strict-transport-security": "300"}},
     "missing-csp": {"http.edge": {"agreed content-security-policy": "absent", "may be framed": "frame-ancestors"}},
     "server-banner": {"http.edge": {"versions told": "server: nginx/1.18.0"}},
@@ -42,7 +43,7 @@ RED = {
         "edge.exposure": {"not refused": "/admin: 200"},
     },
     "json-as-html": {"http.edge": {"200 and JSON": "/api/health: 200 with content type text/html"}},
-    "no-compression": {"http.edge": {"uncompressed": "/fleet/dashboard: identity"}},
+    "no-compression": {"http.edge": {"uncompressed": "/sign-in: identity"}},
     "no-http2": {"http.edge": {"protocol": "HTTP/1.1"}},
     "redirect-to-parking": {"http.edge": {"unknown paths": "302 to https://parking.example/"}},
     "database-exposed": {"edge.exposure": {"127.0.0.2 open ports": "{FLEETBOARD_DATABASE_PORT}"}},
@@ -59,8 +60,11 @@ def whole() -> Iterator[Fleet]:
 
 
 @pytest.fixture(scope="module")
-def backends(whole: Fleet) -> dict[str, int]:
-    return {name: int(whole.info["env"][f"FLEETBOARD_APP_{name.upper()}_PORT"]) for name in "ab"}
+def application(whole: Fleet) -> dict[str, Any]:
+    """What an edge of its own needs to stand before the application, and gates to be known to it."""
+    env = whole.info["env"]
+    backends = {name: int(env[f"FLEETBOARD_APP_{name.upper()}_PORT"]) for name in "ab"}
+    return {"backends": backends, "env": {AUTHORIZATION: env[AUTHORIZATION]}}
 
 
 def found_bad(called: Called) -> dict[str, str]:
@@ -68,8 +72,8 @@ def found_bad(called: Called) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("fault", RED)
-def test_a_fault_is_found_by_its_gates_and_named(fault: str, backends: dict[str, int]) -> None:
-    with edge(fault, backends=backends) as info:
+def test_a_fault_is_found_by_its_gates_and_named(fault: str, application: dict[str, Any]) -> None:
+    with edge(fault, **application) as info:
         calls = {gate: call(body, target_at(info)) for gate, body in GATES.items()}
 
     assert {gate for gate, called in calls.items() if called.outcome is Outcome.FAIL} == set(RED[fault])
@@ -101,9 +105,9 @@ def test_the_healthy_target_is_green_every_time(whole: Fleet) -> None:
             assert (called.outcome, called.bad) == (Outcome.PASS, {}), called.reason
 
 
-def test_no_page_no_word_about_its_headers(backends: dict[str, int]) -> None:
-    with edge(LOOP, backends=backends) as info:
-        called = call(http_edge, target_at(info, edge={"pages": ["/fleet/dashboard"]}))
+def test_no_page_no_word_about_its_headers(application: dict[str, Any]) -> None:
+    with edge(LOOP, **application) as info:
+        called = call(http_edge, target_at(info, edge={"pages": ["/sign-in"]}))
 
     assert called.outcome is Outcome.FAIL
     assert called["agreed content-security-policy"].ok is None
@@ -115,11 +119,11 @@ def test_an_application_that_is_gone_turns_both_red() -> None:
         calls = [call(body, target_at(info)) for body in GATES.values()]
 
     assert [called.outcome for called in calls] == [Outcome.FAIL] * 2
-    assert "503" in str(calls[1]["dashboard answers"].actual)
+    assert "503" in str(calls[1]["/sign-in answers"].actual)
 
 
-def test_a_closed_port_of_plain_http_is_what_the_plan_says_it_is(backends: dict[str, int]) -> None:
-    with edge(backends=backends) as info:
+def test_a_closed_port_of_plain_http_is_what_the_plan_says_it_is(application: dict[str, Any]) -> None:
+    with edge(**application) as info:
         open_port = call(http_edge, target_at(info, edge={"redirect": False}))
         closed = dict(info, env={**info["env"], "FLEETBOARD_HTTP_PORT": "1"})
         wanted = call(http_edge, target_at(closed))
@@ -130,8 +134,8 @@ def test_a_closed_port_of_plain_http_is_what_the_plan_says_it_is(backends: dict[
     assert allowed.outcome is Outcome.PASS
 
 
-def test_an_address_that_serves_nothing_does_not_hide_the_other(backends: dict[str, int]) -> None:
-    with edge("dns-wrong-address", backends=backends) as info:
+def test_an_address_that_serves_nothing_does_not_hide_the_other(application: dict[str, Any]) -> None:
+    with edge("dns-wrong-address", **application) as info:
         calls = [call(body, target_at(info)) for body in GATES.values()]
         channel = call(live, target_at(info, websocket={"hold_s": 1.3, "min_messages": 1}))
 
@@ -143,8 +147,8 @@ def test_an_address_that_serves_nothing_does_not_hide_the_other(backends: dict[s
         assert any(name.startswith("127.0.0.2 ") for name in (one.name for one in called.measurements))
 
 
-def test_an_open_port_of_the_plan_must_not_be_the_targets_own(backends: dict[str, int]) -> None:
-    with edge(backends=backends) as info:
+def test_an_open_port_of_the_plan_must_not_be_the_targets_own(application: dict[str, Any]) -> None:
+    with edge(**application) as info:
         port = int(info["base_url"].rpartition(":")[2])
         own = call(exposure, target_at(info, edge={"closed_ports": [port]}))
         unset = call(exposure, target_at(info, edge={"closed_ports": ["$NO_SUCH_PORT"]}))

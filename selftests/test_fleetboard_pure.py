@@ -21,7 +21,7 @@ from cryptography.x509 import verification
 from starlette.exceptions import HTTPException
 
 from fleetboard import cli, dns_server, edge_tls, faults, proxy, seed, zone
-from fleetboard.app import api, metrics, pages
+from fleetboard.app import metrics, pages, paging
 from fleetboard.dns_server import CachingResolver
 from fleetboard.errors import StartError, UnknownFaultError
 from fleetboard.pki import Authority
@@ -253,7 +253,7 @@ def test_percentiles_come_from_added_buckets() -> None:
 def test_a_bad_limit_is_refused(text: str) -> None:
     """Whatever is no plain number in range is 422, never a crash."""
     with pytest.raises(HTTPException, match=r"limit must be a whole number from 1 to 500") as caught:
-        api.whole_number("limit", text, 50, 1, 500)
+        paging.whole_number("limit", text, 50, 1, 500)
     assert caught.value.status_code == 422
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,9 +17,8 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from websockets.sync.client import connect
 
-from fleetboard_target import UP, Running, descendants, running, wait_until_gone, work_folder
+from fleetboard_target import UP, Running, descendants, running, stream, wait_until_gone, work_folder
 
 pytestmark = pytest.mark.slow
 
@@ -50,29 +48,6 @@ def target() -> Iterator[Running]:
 def client(target: Running) -> Iterator[httpx.Client]:
     with target.client() as ready:
         yield ready
-
-
-def stream(target: Running) -> Any:
-    """An open WebSocket to the live feed.
-
-    This client reads and writes one TLS connection from two threads, which now and then loses its own request
-    (the reason why the probe has no threads): a handshake without any answer is tried again on a new connection.
-    """
-    for last in (False, False, True):
-        raw = socket.create_connection((target.addresses()[0], target.port), timeout=5)
-        try:
-            return connect(
-                f"wss://app.fleet.test:{target.port}/ws/positions",
-                sock=raw,
-                ssl=target.tls(),
-                server_hostname="app.fleet.test",
-                open_timeout=5,
-                proxy=None,
-            )
-        except TimeoutError:
-            if last:
-                raise
-    return None
 
 
 def test_json_line_says_how_to_reach_it(target: Running) -> None:
@@ -170,9 +145,13 @@ def test_errors_are_json_sentences(client: httpx.Client, path: str, status: int)
     assert answer.json()["error"]
 
 
-def test_writes_are_refused(client: httpx.Client) -> None:
-    """The API is read-only."""
-    assert client.post("/api/fleet/vehicles", json={}).status_code == 405
+def test_vehicles_are_not_written(client: httpx.Client, target: Running) -> None:
+    """A stranger may not write, nor may a machine, and vehicles not even a manager."""
+    with target.stranger() as stranger:
+        assert stranger.post("/api/fleet/vehicles", json={}).status_code == 401
+    assert client.post("/api/fleet/vehicles", json={}).status_code == 403
+    with target.signed_in("manager") as manager:
+        assert manager.post("/api/fleet/vehicles", json={}).status_code == 405
 
 
 def test_page_and_security_headers(client: httpx.Client) -> None:

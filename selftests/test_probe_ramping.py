@@ -31,7 +31,7 @@ def traffic_at(server: Server, seconds: float, **changes: Any) -> Traffic:
 
 
 def test_requests_leave_on_schedule_and_tell_who_answered() -> None:
-    with serve(answer(b"{}", headers="X-Release: 2.0\r\n")) as server:
+    with serve(answer(b"{}", headers="X-Release: 2.0")) as server:
         offered = traffic_at(server, 1.0).offered()
 
     assert len(offered) >= 20
@@ -53,7 +53,7 @@ def test_a_slow_server_does_not_slow_the_questions() -> None:
 def test_what_is_refused_or_wrong_is_a_failure_by_its_kind() -> None:
     nobody = Server(free_port(), [])
     assert {one.failure for one in traffic_at(nobody, 0.3).offered()} == {"connection refused"}
-    with serve(answer(b"{}", "500 Oops", "X-Release: 2.0\r\n")) as server:
+    with serve(answer(b"{}", "500 Oops", "X-Release: 2.0")) as server:
         part = sliced(traffic_at(server, 0.3).offered())
     assert part.kinds == {"HTTP 500": part.requests}
     assert all(math.isfinite(one) for one in part.latencies_ms)  # it was answered, and took its time
@@ -71,7 +71,7 @@ def test_names_are_verified(tmp_path: Any) -> None:
 
 def test_new_connections_are_asked_for_as_often_as_wanted_or_given_up() -> None:
     with (
-        serve(answer(b"{}", headers="X-Release: 2.0\r\n")) as server,
+        serve(answer(b"{}", headers="X-Release: 2.0")) as server,
         Traffic(plan(server.port, rps=1.0)) as traffic,
     ):
         before = len(server.accepted)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fleetboard import processes, releases
+from fleetboard.accounts import Directory
 from fleetboard.app.settings import VARIABLE, Settings
 from fleetboard.errors import StartError
 from fleetboard.faults.ramp import BOTH_RELEASES
@@ -43,6 +44,7 @@ class Applications:
         *,
         run: Path,
         beside: Sequence[str] = (),
+        directory: Directory,
     ) -> None:
         """Open the sockets; starts nothing.
 
@@ -53,12 +55,14 @@ class Applications:
             children: the servers that must not end; running processes are added to it.
             run: folder of the pid files.
             beside: names of instances that no deployment and no rollback touches.
+            directory: who may sign in.
         """
         self._database_url = database_url
         self._faults = tuple(faults)
         self._logs = logs
         self._run = run
         self._run.mkdir(exist_ok=True)
+        self._directory = directory
         self._active = self._faults
         self._children = children
         self._sockets = {name: listening_socket() for name in (*INSTANCES, *beside)}
@@ -142,7 +146,16 @@ class Applications:
         reader, writer = os.pipe()
         fds = (self._sockets[name].fileno(), writer)
         commit = releases.shown_commit(release, faults)
-        settings = Settings(name, *fds, self._database_url, faults, release.version, commit, release.features)
+        settings = Settings(
+            name,
+            *fds,
+            self._database_url,
+            faults,
+            release.version,
+            commit,
+            release.features,
+            self._directory,
+        )
         try:
             child = processes.spawn(
                 _process(name),

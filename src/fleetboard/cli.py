@@ -8,10 +8,14 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from fleetboard import accounts, releases
 from fleetboard import faults as registry
-from fleetboard import releases
 from fleetboard.errors import FleetboardError, UnknownFaultError
+
+if TYPE_CHECKING:
+    from fleetboard.supervisor import Endpoints
 
 _USAGE_ERROR = 4
 
@@ -88,7 +92,7 @@ def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
             )
             try:
                 endpoints = target.start()
-                _announce(endpoints.to_dict(), as_json=arguments.json)
+                _announce(endpoints, as_json=arguments.json)
                 signals.built()
                 ended = supervisor.watch(
                     target.children,
@@ -111,14 +115,16 @@ def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _announce(endpoints: dict[str, object], *, as_json: bool) -> None:
+def _announce(endpoints: Endpoints, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(endpoints), flush=True)
+        print(json.dumps(endpoints.to_dict()), flush=True)
         return
     print("The embedded target is up; Ctrl-C stops it.")
     for name in ("base_url", "resolver", "ca_file", "logs"):
-        print(f"  {name:<9} {endpoints[name]}")
-    print(f"  {'faults':<9} {', '.join(map(str, endpoints['faults'])) or 'none'}", flush=True)  # type: ignore[call-overload]
+        print(f"  {name:<9} {getattr(endpoints, name)}")
+    print(f"  {'faults':<9} {', '.join(endpoints.faults) or 'none'}")
+    for at, line in enumerate(accounts.sign_in_lines(endpoints.env)):
+        print(f"  {'' if at else 'sign in':<9} {line}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

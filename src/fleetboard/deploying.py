@@ -17,7 +17,7 @@ from fleetboard.releases import NEW
 from fleetboard.state import State
 
 _PACKAGE = Path(__file__).parent
-_LIBRARIES = ("jinja2", "psycopg", "psycopg-pool", "starlette", "uvicorn")
+_LIBRARIES = ("itsdangerous", "jinja2", "psycopg", "psycopg-pool", "starlette", "uvicorn")
 _MIN_FREE_BYTES = 50_000_000
 _REFUSED_S = 1.0
 _OBSERVED = ("/api/health", "/api/fleet/vehicles", "/fleet/dashboard", "/ws/positions")
@@ -108,12 +108,12 @@ def _tests(deployment: Deployment) -> str:
 
 
 def _build(_deployment: Deployment) -> str:
-    page = (_PACKAGE / "templates" / "dashboard.html").read_text(encoding="utf-8")
-    wanted = re.findall(r'"/static/([^"]+)"', page)
+    pages = "".join(page.read_text(encoding="utf-8") for page in (_PACKAGE / "templates").glob("*.html"))
+    wanted = sorted(set(re.findall(r'"/static/([^"]+)"', pages)))
     missing = [name for name in wanted if not (_PACKAGE / "static" / name).is_file()]
     if missing or not wanted:
-        raise OperationError(f"the page needs files that are not there: {', '.join(missing) or 'it names none'}")
-    return f"the {len(wanted)} files of the page are there"
+        raise OperationError(f"the pages need files that are not there: {', '.join(missing) or 'they name none'}")
+    return f"the {len(wanted)} files of the pages are there"
 
 
 def _application(deployment: Deployment) -> str:

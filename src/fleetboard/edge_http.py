@@ -21,7 +21,7 @@ _SHORT_HSTS_S = 300
 _PARKING = "https://parking.example/fleet.test"
 
 # What this application has; everything else nobody made.
-_KNOWN = "{ path / /favicon.ico /docs } || { path_beg /api/ /fleet/ /static/ /ws/ /docs/ }"
+_KNOWN = "{ path / /favicon.ico /docs /sign-in } || { path_beg /api/ /fleet/ /static/ /ws/ /docs/ }"
 
 
 def environment(plain_port: int, database_port: int, instances: Mapping[str, int]) -> dict[str, str]:
@@ -52,11 +52,11 @@ def web_rules(faults: Sequence[str], port: int) -> str:
         lines.append("http-request deny deny_status 404 if { path -m beg /metrics }")
     if "redirect-loop" in faults:
         here = f"https://{APP_NAME}:{port}%[pathq]"
-        lines.append(f"http-request redirect code 302 location {here} if {{ path /fleet/dashboard }}")
+        lines.append(f"http-request redirect code 302 location {here} if {{ path /sign-in }}")
     if "redirect-to-parking" in faults:
         lines.append(f"http-request redirect code 302 location {_PARKING} unless {_KNOWN}")
     if "unknown-path-200" in faults:
-        lines.append(f"http-request set-path /fleet/dashboard unless {_KNOWN}")
+        lines.append(f"http-request set-path /sign-in unless {_KNOWN}")
     if "write-without-session" in faults:
         created = """'{"id":"L-90001","status":"planned"}'"""
         lines.append(

@@ -57,8 +57,9 @@ frontend plain
 backend app
     balance roundrobin
     option abortonclose
-    # Every request of this application may be sent again: it only reads.
+    # What only reads may be sent again; a write that got no answer may have been carried out.
     retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET
 {servers}
 {exposed}
 """

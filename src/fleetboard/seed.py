@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 import psycopg
 
@@ -26,6 +27,9 @@ _MODELS = {"van": "Sprinter", "truck": "Actros", "reefer": "FrigoLine", "flatbed
 _CARGO = "groceries|furniture|paper rolls|machine parts|medicine|timber|textiles|electronics|dairy|steel coils"
 _PLACES = "Helsinki|Espoo|Vantaa|Tampere|Turku|Oulu|Lahti|Kuopio|Jyväskylä|Pori|Kotka|Hanko|Porvoo|Hämeenlinna"
 _KINDS = ("service", "inspection", "tyres", "brakes", "repair")
+_LOAD = "id, reference, vehicle_id, cargo, weight_kg, origin, destination, status, due_at"
+_LATE = 0.1
+"""Share of the delivered loads that came after they were due."""
 _PLATE_LETTERS = "ABCEFGHIJKLMNOPRSTUVXYZ"
 
 Row = tuple[object, ...]
@@ -44,7 +48,7 @@ def seed(connection: psycopg.Connection[tuple[object, ...]], now: datetime | Non
         "vehicles": ("id, name, plate, type, status, fuel_percent, odometer_km, slot", fleet.vehicles()),
         "assignments": ("vehicle_id, driver_id, started_at, ended_at", fleet.assignments()),
         "loads": (
-            "id, reference, vehicle_id, cargo, weight_kg, origin, destination, status, due_at",
+            f"{_LOAD}, created_at, updated_at",
             fleet.loads(),
         ),
         "maintenance_records": (
@@ -91,7 +95,7 @@ class Fleet:
         for index in range(VEHICLES):
             kind = rng.choices(list(_MODELS), weights=(5, 3, 2, 1))[0]
             fuel = round(rng.uniform(12, 100), 1)
-            odometer = rng.randrange(2_000, 480_000)
+            odometer = rng.randrange(2_000, 96_000)
             name = f"{_MODELS[kind]} {index + 1:03d}"
             yield _vehicle(index), name, ordered[index], kind, self.status(index), fuel, odometer, slots[index]
 
@@ -112,23 +116,28 @@ class Fleet:
             yield _vehicle(driver - 1), f"D-{driver:03d}", start, start + timedelta(hours=8)
 
     def loads(self) -> Iterator[Row]:
-        """420 consignments; three of four moving vehicles carry one right now."""
-        rng = _rng("loads")
+        """420 consignments; most moving vehicles carry one right now, and one in ten came too late."""
+        rng, places, arrivals = _rng("loads"), _rng("pick-ups"), _rng("deliveries")
+        pick_ups = [row[1] for row in self.geofences()]
         carrying = [index for index in range(VEHICLES) if self.status(index) == "moving" and index % 8 != 6]
         for number in range(1, LOADS + 1):
             status = "in_transit" if number <= len(carrying) else rng.choice(("planned", "delivered"))
             index = carrying[number - 1] if status == "in_transit" else rng.randrange(VEHICLES)
             vehicle = None if status == "planned" else _vehicle(index)
-            origin, destination = rng.sample(_PLACES.split("|"), 2)
-            hours = rng.randrange(-90, -2) if status == "delivered" else rng.randrange(2, 72)
+            destination = rng.choice(_PLACES.split("|"))
+            hours = rng.randrange(-330, -2) if status == "delivered" else rng.randrange(2, 72)
             due = self._now + timedelta(hours=hours)
+            ordered = min(due, self._now) - timedelta(hours=48)
+            late = arrivals.randrange(10, 120) if arrivals.random() < _LATE else -arrivals.randrange(5, 240)
+            changed = due + timedelta(minutes=late) if status == "delivered" else ordered
             cargo, weight = rng.choice(_CARGO.split("|")), rng.randrange(80, 18_000, 20)
-            reference = f"FB{100_000 + number * 37}"
-            yield f"L-{number:04d}", reference, vehicle, cargo, weight, origin, destination, status, due
+            what = (f"FB{100_000 + number * 37}", vehicle, cargo, weight, places.choice(pick_ups), destination)
+            yield f"L-{number:04d}", *what, status, due, ordered, changed
 
     def maintenance(self) -> Iterator[Row]:
         """320 records; each vehicle in the workshop has an open one."""
         rng = _rng("maintenance")
+        odometers = [cast("int", row[6]) for row in self.vehicles()]
         workshop = [index for index in range(VEHICLES) if self.status(index) == "maintenance"]
         for number in range(1, MAINTENANCE + 1):
             is_open = number <= len(workshop)
@@ -140,7 +149,7 @@ class Fleet:
             cost = rng.randrange(9_000, 420_000) if status == "done" else None
             kind = rng.choice(_KINDS)
             note = f"{kind.capitalize()} at {rng.choice(('Depot North', 'Depot Harbour', 'partner workshop'))}"
-            odometer = rng.randrange(2_000, 480_000)
+            odometer = round(odometers[index] * rng.uniform(0.3, 1.0))
             yield f"M-{number:04d}", _vehicle(index), kind, status, odometer, cost, opened, closed, note
 
     @staticmethod

@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from fleetboard import (
+    accounts,
     backups,
     breakage,
     edge_http,
@@ -60,7 +61,7 @@ class Endpoints:
     faults: tuple[str, ...]
     pid: int
     env: dict[str, str]
-    """Variables with which the team's commands find this target."""
+    """Variables with which the team's commands find this target, and people and machines sign in."""
 
     def to_dict(self) -> dict[str, object]:
         """The form that is printed as JSON."""
@@ -119,6 +120,7 @@ class Target:
         self._release = release
         self._without = tuple(without)
         self._beside = (EARLIER,) if earlier else ()
+        self._directory, self._secrets = accounts.create()
         self._closing = contextlib.ExitStack()
         self._children: list[processes.Child] = []
         self._held: list[psycopg.Connection[tuple[object, ...]]] = []
@@ -181,6 +183,7 @@ class Target:
                 state.BACKUPS: str(self._backups),
                 state.LOGS: str(self._logs),
                 RUN: str(self._run),
+                **self._secrets,
                 **self._dns.env,
                 **edge_http.environment(front.plain_port, cluster.port, applications.ports),
                 switching.TRAFFIC: str(self._weights()),
@@ -264,7 +267,13 @@ class Target:
 
     def _start_applications(self, database_url: str) -> Applications:
         self._applications = Applications(
-            database_url, self._faults, self._logs, self._children, run=self._run, beside=self._beside
+            database_url,
+            self._faults,
+            self._logs,
+            self._children,
+            run=self._run,
+            directory=self._directory,
+            beside=self._beside,
         )
         wanted = dict.fromkeys(INSTANCES, self._release)
         if "deploy-leaves-one-behind" in self._faults:

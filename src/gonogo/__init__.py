@@ -27,9 +27,10 @@ from gonogo.model import Outcome, Verdict
 from gonogo.statistics import quantile
 
 if TYPE_CHECKING:
-    from gonogo.fixtures import EvidenceKeeper, Measure
+    from gonogo.fixtures import EvidenceKeeper, Hide, Measure, Seen
     from gonogo.inventory import PlanFacts, read_plan
     from gonogo.outbox import Letter, Outbox
+    from gonogo.pictures import preview_name, shrunk, take_picture
     from gonogo.scratch import Scratch
     from gonogo.target import Target
 
@@ -37,6 +38,7 @@ __all__ = [
     "Bound",
     "EvidenceKeeper",
     "GonogoError",
+    "Hide",
     "InconclusiveError",
     "LedgerError",
     "Letter",
@@ -46,6 +48,7 @@ __all__ = [
     "PlanError",
     "PlanFacts",
     "Scratch",
+    "Seen",
     "Target",
     "TargetError",
     "ToolError",
@@ -60,24 +63,32 @@ __all__ = [
     "is_true",
     "no_slower",
     "one_of",
+    "preview_name",
     "quantile",
     "quantile_below",
     "rate_below",
     "rate_not_above",
     "read_plan",
     "share_near",
+    "shrunk",
+    "take_picture",
 ]
 
 # What only annotations of gates need, and what brings pytest or pydantic along, is imported when it is used.
 _LAZY = {
     "EvidenceKeeper": "gonogo.fixtures",
+    "Hide": "gonogo.fixtures",
     "Letter": "gonogo.outbox",
     "Measure": "gonogo.fixtures",
     "Outbox": "gonogo.outbox",
     "PlanFacts": "gonogo.inventory",
     "Scratch": "gonogo.scratch",
+    "Seen": "gonogo.fixtures",
     "Target": "gonogo.target",
+    "preview_name": "gonogo.pictures",
     "read_plan": "gonogo.inventory",
+    "shrunk": "gonogo.pictures",
+    "take_picture": "gonogo.pictures",
 }
 
 

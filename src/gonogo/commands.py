@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gonogo import rampplan
+from gonogo.completeness import variables
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
 from gonogo.loading import LoadedPlan, load_plan
@@ -183,11 +184,26 @@ def _missing_of(
     commit = settings.deploy.commit if settings.deploy else None
     if "deploy" in tables and not embedded and commit is None:
         yield f"{LAUNCH_FILE}: targets.{name}.deploy.commit is missing"
-    for key, value in (("database_url", settings.database_url), ("deploy.commit", commit)):
-        if isinstance(value, FromEnv) and not os.environ.get(value.env):
-            yield f"the environment variable {value.env} ({key}) is not set"
+    named = [("database_url", settings.database_url), ("deploy.commit", commit)]
+    wanted = [(key, value.env) for key, value in named if isinstance(value, FromEnv)]
+    wanted += [] if embedded else _credentials(settings)  # who brings a target up sets its variables
+    for key, variable in wanted:
+        if not os.environ.get(variable):
+            yield f"the environment variable {variable} ({key}) is not set"
     if settings.ca_file and not (loaded.root / settings.ca_file).exists():
         yield f"{LAUNCH_FILE}: targets.{name}.ca_file = {settings.ca_file!r} does not exist"
+
+
+def _credentials(settings: TargetSettings) -> list[tuple[str, str]]:
+    """Keys of what says to the target who we are, and the variables that they name."""
+    found = []
+    for name, value in settings.http.headers.items() if settings.http else ():
+        names = [value.env] if isinstance(value, FromEnv) else variables(value)
+        found += [(f"http.headers.{name}", one) for one in names]
+    for role in ("manager", "dispatcher", "viewer"):
+        if account := getattr(settings.smoke, role, None):
+            found.append((f"smoke.{role}.password", account.password.env))
+    return found
 
 
 def _tables(gate: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Fixtures that gates use: ``target``, ``measure``, ``evidence``."""
+"""Fixtures that gates use: ``target``, ``measure``, ``evidence``, ``seen`` and others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from gonogo.bounds import Bound, measurement
-from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, TARGETS
+from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, PROGRESS, REDACT, TARGETS
 from gonogo.model import Ask, Measurement
 
 if TYPE_CHECKING:
@@ -29,6 +29,28 @@ class Measure(Protocol):
             bound: what it must be, with the place that the bound comes from.
             unit: unit of ``actual`` and the bound, e.g. ``ms``.
             n: how many samples stand behind ``actual``; 0 proves nothing.
+        """
+
+
+class Seen(Protocol):
+    """Tells whoever watches the session what a gate saw."""
+
+    def __call__(self, text: str) -> None:
+        """Print a short line under the gate that runs.
+
+        Args:
+            text: what was seen, with its numbers, e.g. ``240 markers, 240 vehicles in the API``.
+        """
+
+
+class Hide(Protocol):
+    """Keeps a text that nobody else should read out of everything that is stored or shown."""
+
+    def __call__(self, text: str | None) -> None:
+        """Take a text out of evidence, measurements and lines, by value, from now on.
+
+        Args:
+            text: a password, a cookie, a person's name; shorter than four characters it stays.
         """
 
 
@@ -80,6 +102,28 @@ def measure(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Measure:  # noqa
 def evidence(request: pytest.FixtureRequest, gonogo_ask: Ask) -> EvidenceKeeper:  # noqa: ARG001 - only gates
     """Keeps files: ``evidence.text("chain.pem", pem)``."""
     return EvidenceKeeper(request.node)
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Seen:
+    """Prints what a gate sees as it goes: ``seen("240 markers, 240 vehicles in the API")``; nothing with ``-q``."""
+    progress = request.config.stash.get(PROGRESS, None)
+
+    def tell(text: str) -> None:
+        if progress is not None:
+            progress.seen(gonogo_ask, text)
+
+    return tell
+
+
+@pytest.fixture
+def hide(request: pytest.FixtureRequest, gonogo_ask: Ask) -> Hide:  # noqa: ARG001 - only gates are judged
+    """Keeps a text out of everything that is stored: ``hide(driver_name)``."""
+
+    def take_out(text: str | None) -> None:
+        request.config.stash[REDACT].add(text)
+
+    return take_out
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import pytest
 from gonogo.model import Ask, Evidence, Measurement, Outcome
 
 if TYPE_CHECKING:
+    from gonogo.ledger import Redactor
     from gonogo.targets import Targets
+    from gonogo.terminal import Progress
 
 ASK = pytest.StashKey[Ask]()
 """On an item: the gate and phase that it answers."""
@@ -26,3 +28,7 @@ TARGETS: pytest.StashKey[Targets] = pytest.StashKey()
 """On the configuration, while gates run: the session's targets."""
 KEEP: pytest.StashKey[Callable[[Ask, str, bytes], Evidence]] = pytest.StashKey()
 """On the configuration, while gates run: puts a file into the ledger."""
+REDACT: pytest.StashKey[Redactor] = pytest.StashKey()
+"""On the configuration, while gates run: takes secrets and names of people out of whatever is stored or shown."""
+PROGRESS: pytest.StashKey[Progress] = pytest.StashKey()
+"""On the configuration, while gates run in a terminal: writes their lines."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from gonogo.errors import PlanError
 from gonogo.settings import LaunchFile
+from gonogo.tables.base import FromEnv
 
 _UNION = ("str", "FromEnv")
 """How pydantic names the two shapes of ``database_url`` in the place of a mistake."""
@@ -69,6 +70,8 @@ def _sentence(name: str, error: dict[str, Any]) -> str:
     if error["loc"][-1] in _UNION:  # never says what was found: it may hold a password
         return f'{name}: {where}: write a text or {{ env = "NAME" }}'
     message = _IN_TOML.get(error["type"], error["msg"][0].lower() + error["msg"][1:])
+    if error["loc"][-1] == "headers":
+        return f"{name}: {where}: {message}"
     return f"{name}: {where}: found {found!r}; {message}"
 
 
@@ -76,7 +79,9 @@ def _allowed(location: tuple[int | str, ...]) -> str:
     """Names of the keys that the table at this place may have."""
     table: Any = LaunchFile
     for part in location[:-1]:
-        if isinstance(table, type) and issubclass(table, BaseModel):
+        if part == FromEnv.__name__:
+            table = FromEnv
+        elif isinstance(table, type) and issubclass(table, BaseModel):
             field = table.model_fields.get(str(part))
             annotation = field.annotation if field else None
             candidates = [annotation, *getattr(annotation, "__args__", ())]

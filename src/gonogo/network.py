@@ -6,6 +6,8 @@ import errno
 import re
 import socket
 
+from gonogo.errors import TargetError
+
 NO_WAY = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 """Errors of a machine that knows no way to an address, whatever is there."""
 
@@ -22,6 +24,20 @@ def has_way(address: str) -> bool:
     except OSError as error:
         return error.errno not in NO_WAY
     return True
+
+
+def addresses_of(host: str) -> list[str]:
+    """Addresses of a name as this machine's own resolver gives them, IPv4 first.
+
+    Raises:
+        TargetError: the name has none.
+    """
+    try:
+        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
+        raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
+    ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
+    return list(dict.fromkeys(str(info[4][0]) for info in ordered))
 
 
 def reason(error: BaseException) -> str:

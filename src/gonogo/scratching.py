@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
@@ -85,6 +86,26 @@ def passwords_in(address: str) -> Iterator[str]:
             written.append(found["bare"] if found["quoted"] is None else found["quoted"])
         plain = [re.sub(r"\\(.)", r"\1", one, flags=re.DOTALL) for one in written]
     yield from (*written, *plain, *(quote(one, safe="") for one in plain))  # the last as we write it into URLs
+
+
+def secrets_of(target: Target) -> Iterator[str]:
+    """What is secret of a target: in the variables of its commands, and in the headers that say who we are."""
+    yield from secrets_in(target.environment)
+    with contextlib.suppress(ToolError):  # a variable that is not set is told by the gates that need it
+        for value in target.credentials.values():
+            yield from (one for one in _parts(value) if len(one) >= _SHORTEST)
+
+
+def _parts(value: str) -> Iterator[str]:
+    """A header's value, its words, values of its pairs, and what basic authentication encodes."""
+    yield value
+    for word in re.split(r"[\s;,]+", value):
+        yield from (word, word.partition("=")[2].strip('"'))
+    scheme, _, encoded = value.partition(" ")
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            plain = base64.b64decode(encoded).decode()
+            yield from (plain, plain.partition(":")[2])
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:

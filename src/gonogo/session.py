@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetError
-from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, TARGETS, TRIES
+from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, PROGRESS, REDACT, TARGETS, TRIES
 from gonogo.ledger import RunWriter
 from gonogo.model import (
     PHASES,
@@ -79,10 +79,12 @@ class GateSession:
             pytest.exit(str(error), returncode=_EXIT_INTERNAL)
         self.targets = Targets(config, loaded, self.writer, self.faults)
         config.stash[TARGETS], config.stash[KEEP] = self.targets, self.keep
+        config.stash[REDACT] = self.writer.redact
         self.progress: Progress | None = None
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             self.progress = Progress(config, reporter, loaded.plan.phases, self.writer.redact.text)
+            config.stash[PROGRESS] = self.progress
             config.pluginmanager.register(self.progress, "gonogo-progress")
             if config.get_verbosity() >= 0:  # with -q gates have no line
                 config.pluginmanager.register(SaidOnce(), "gonogo-said-once")

@@ -111,7 +111,10 @@ class TargetSettings(Table):
         return self
 
     def for_digest(self) -> dict[str, Any]:
-        """All settings as plain data; of the database's address the place, without user and password."""
+        """All settings as plain data, without what is secret.
+
+        Of the database's address the place is left, of a header of ours its name and its variable's.
+        """
         elsewhere = {"database": {"scratch_url", "pg_bin"}}  # about our own tools, not about the target
         plain = self.model_dump(mode="json", exclude={"database_url": True, "like": True, **elsewhere})
         if isinstance(self.database_url, FromEnv):
@@ -119,6 +122,9 @@ class TargetSettings(Table):
         elif self.database_url:
             place = re.sub(r"(?<=://).*@", "", self.database_url)
             plain["database_url"] = re.sub(r"(?i)password\s*=\s*('(?:[^'\\]|\\.)*'|[^\s&]*)", "", place)
+        if self.http:
+            written = self.http.headers.items()
+            plain["http"]["headers"] = {n: f"${v.env}" if isinstance(v, FromEnv) else "" for n, v in written}
         return plain
 
     def database_address(self) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import string
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -15,11 +14,12 @@ from urllib.parse import urlsplit
 
 from gonogo.addresses import is_address
 from gonogo.errors import TargetError, ToolError
+from gonogo.network import addresses_of
 from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
 from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, unset, value_of
 from gonogo.tables.base import FromEnv
-from gonogo.tables.http import Http
+from gonogo.tables.http import Http, header_problem
 from gonogo.tables.release import commit_hash
 
 if TYPE_CHECKING:
@@ -236,10 +236,26 @@ class Target:
             ToolError: a variable is not set.
         """
         if isinstance(setting, str):
-            return self.expand(setting)
+            return _expanded(setting, self.environment, key)
         value = self.environment.get(setting.env)
         if not value:
             raise ToolError(unset(key, setting.env))
+        return value
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The headers of ``http.headers``, filled in; they say who we are: never store or show their values.
+
+        Raises:
+            ToolError: a variable is not set, or holds what no header may.
+        """
+        written = self._settings.http.headers if self._settings.http else {}
+        return {name: self._header(value, f"http.headers.{name}") for name, value in written.items()}
+
+    def _header(self, written: str | FromEnv, key: str) -> str:
+        value = self.secret(written, key).strip()  # a file that a variable was read from ends with a line break
+        if problem := header_problem(value):
+            raise ToolError(f"launch.toml: what {key} stands for {problem}; set its variable anew")
         return value
 
     def files(self, pattern: str) -> list[Path]:
@@ -262,6 +278,11 @@ class Target:
     def url(self, path: str) -> str:
         """Absolute address of a path of the target."""
         return self.base_url + path
+
+    @property
+    def maps_names(self) -> bool:
+        """Whether the plan says itself where the target's name leads, by a resolver or an address."""
+        return self.resolver is not None or self.host in self._settings.address
 
     def resolve(self, host: str) -> list[str]:
         """Addresses of a name, as the plan's resolver gives them, IPv4 first.
@@ -297,16 +318,16 @@ class Target:
             connect_to: maps host and port to another address than the plan's resolver does.
 
         Raises:
-            ToolError: ``ca_file`` can't be used.
+            ToolError: ``ca_file`` can't be used, or :attr:`credentials` can't.
         """
-        return self._probe(connect_to)
+        return self._probe(connect_to, identified=True)
 
     def visitor(self) -> HttpProbe:
         """A client as somebody unknown has it: none of the plan's headers, but cookies of its own, which it keeps.
 
         Whoever asks for it closes it: ``with target.visitor() as visitor: ...``.
         """
-        return self._probe(keep_cookies=True)
+        return self._probe(identified=False)
 
     def session(self, user: str, password: str) -> HttpProbe:
         """A :meth:`visitor` who has signed in at ``smoke.session``; whoever asks for it closes it.
@@ -328,7 +349,7 @@ class Target:
             stack.pop_all()
         return visitor
 
-    def _probe(self, connect_to: ConnectTo | None = None, *, keep_cookies: bool = False) -> HttpProbe:
+    def _probe(self, connect_to: ConnectTo | None = None, *, identified: bool) -> HttpProbe:
         from gonogo.probes.http import HttpProbe  # noqa: PLC0415 - 0.3 s that only HTTP gates need
 
         limits = self._settings.http or Http()
@@ -338,7 +359,8 @@ class Target:
             connect_to=connect_to or self.connect_to,
             timeout_s=limits.timeout_s,
             max_bytes=limits.max_body_bytes,
-            keep_cookies=keep_cookies,
+            credentials=self.credentials if identified else None,
+            keep_cookies=not identified,
         )
 
     def close(self) -> None:
@@ -358,23 +380,16 @@ class Target:
             timeout_s = limits.timeout_s if limits else 5.0
             found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, self.resolver, timeout_s).values]
         else:
-            found = _system_addresses(host)
+            found = addresses_of(host)
         if not found:
             raise TargetError(f"{host} has no address (neither A nor AAAA record)")
         return found
 
 
-def _expanded(pattern: str, environment: Mapping[str, str]) -> str:
+def _expanded(pattern: str, environment: Mapping[str, str], key: str = "") -> str:
+    """The text with its variables filled in; an error names the key in place of a text that may be secret."""
     try:
         return string.Template(pattern).substitute(environment)
     except (KeyError, ValueError) as error:
-        raise ToolError(f"launch.toml: {pattern!r} names a variable that is not set ({error}); export it") from None
-
-
-def _system_addresses(host: str) -> list[str]:
-    try:
-        infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:  # UnicodeError: a label that is empty or too long
-        raise TargetError(f"{host} does not resolve: {getattr(error, 'strerror', None) or error}") from None
-    ordered = sorted(infos, key=lambda info: info[0] != socket.AF_INET)
-    return list(dict.fromkeys(str(info[4][0]) for info in ordered))
+        what = key or repr(pattern)
+        raise ToolError(f"launch.toml: {what} names a variable that is not set ({error}); export it") from None

@@ -13,7 +13,7 @@ from gonogo.ledger import read_ledger
 from gonogo.model import PHASES, Outcome
 from gonogo.options import reports_folder
 from gonogo.outbox import Outbox
-from gonogo.scratching import hide_password, open_scratch, secrets_in
+from gonogo.scratching import hide_password, open_scratch, secrets_of
 from gonogo.verdict import judge
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Targets:
             plan=self._loaded.launch_file,
             launch_file=self._loaded.launch_path,
         )
-        for secret in secrets_in(target.environment):
+        for secret in secrets_of(target):
             self._writer.redact.add(secret)
         self._stack.callback(target.close)
         return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,8 @@ class Progress:
         self._quiet = config.get_verbosity() < 0
         self._verbose = config.get_verbosity() > 0
         self._phase = ""
+        self._told: Ask | None = None
+        """The gate whose own lines are being written, below a line that names it."""
         self._reporter.showfspath = False  # the path of a gate's file tells a release engineer nothing
 
     def begin(self, ask: Ask) -> None:
@@ -55,16 +58,34 @@ class Progress:
         if ask.phase != self._phase:
             self._phase = ask.phase
             write.write_line(phase_title(self._find(ask.phase)), bold=True)
+        self._told = None
         if write.isatty and not self._verbose:
-            write.rewrite(f"  {'running':<12} {ask.gate}", erase=True)
+            write.rewrite(_running(ask), erase=True)
         write.flush()
+
+    def seen(self, ask: Ask, text: str) -> None:
+        """Print what a gate saw, below a line that says which gate that is."""
+        if self._quiet:
+            return
+        write = self._reporter
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
+            if self._told != ask:
+                self._told = ask
+                if write.isatty and not self._verbose:
+                    write.write("\n")  # the line that says what runs stays
+                else:
+                    write.ensure_newline()
+                    write.write_line(_running(ask))
+            write.write(f"{'':15}{' '.join(self._redact(text).split())}\n", light=True)
+            write.flush()
 
     def gate(self, result: Result) -> None:
         """Print one gate's line, below its phase."""
         if self._quiet:
             return
         write = self._reporter
-        if write.isatty and not self._verbose:
+        if write.isatty and not self._verbose and self._told is None:
             write.rewrite("", erase=True)
             write.write("\r")
         else:
@@ -133,6 +154,10 @@ class SaidOnce:
             return (yield)
         finally:
             stats.update(every)
+
+
+def _running(ask: Ask) -> str:
+    return f"  {'running':<12} {ask.gate}" + (f" on {ask.on}" if ask.on else "")
 
 
 def launched(state: LaunchState) -> str:

@@ -54,16 +54,7 @@ def address(target: Target, key: str, name: str) -> str:
     Raises:
         ToolError: it stands in a variable that is not set.
     """
-    written = getattr(target.settings("notify"), key)[name]
-    if isinstance(written, str):
-        return target.expand(written)
-    value = target.environment.get(written.env)
-    if not value:
-        raise ToolError(
-            f"launch.toml: notify.{key}.{name} is read from {written.env}, which is not set; export that "
-            "environment variable"
-        )
-    return value
+    return target.secret(getattr(target.settings("notify"), key)[name], f"notify.{key}.{name}")
 
 
 def look_over(target: Target, measure: Measure, evidence: EvidenceKeeper, found: Sequence[Draft]) -> bool:

@@ -9,10 +9,15 @@ from gonogo.probes.websocket import Asking, Listener, WebSocketFacts, hold, list
 
 
 def asking(target: Target) -> Asking:
-    """What the handshake asks for; ``$NAME`` in a header is filled in, so that secrets stay out of the plan."""
+    """What the handshake asks for, with the plan's credentials; a header of the channel's own goes before them.
+
+    ``$NAME`` in a header is filled in, so that secrets stay out of the plan.
+    """
     socket = target.settings("websocket")
-    headers = {name: target.expand(value) for name, value in socket.headers.items()}
-    return Asking(socket.subprotocols, headers)
+    own = {name: target.expand(value) for name, value in socket.headers.items()}
+    taken = {name.lower() for name in own}
+    general = {name: value for name, value in target.credentials.items() if name.lower() not in taken}
+    return Asking(socket.subprotocols, {**general, **own})
 
 
 def auth(target: Target) -> str | None:

@@ -63,11 +63,15 @@ class Seen:
 
 
 def look(target: Target, client: Edge, seen: Seen) -> None:
-    """Ask one address for every page and path of the plan, and for some that nobody made."""
-    edge = target.settings("edge")
+    """Ask one address for every page and path of the plan, and for some that nobody made.
+
+    Pages are asked as a stranger does. The API, and what nobody made beside it, is asked with the plan's headers:
+    behind a sign-in everything looks alike to a stranger, what is there and what is not.
+    """
+    edge, identified = target.settings("edge"), target.credentials
 
     def once(url: str) -> tuple[Answer, ...]:
-        return (client.ask(url),)
+        return (client.ask(url, headers=identified),)
 
     for path in edge.pages:
         page = seen.ask("pages", path, client.follow, target.url(path))

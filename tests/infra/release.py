@@ -98,18 +98,6 @@ class ReleaseFacts:
         return sorted({f"{a.who}: {a.commit or 'tells no commit'}" for a in others})
 
 
-def client(target: Target) -> HttpProbe:
-    """A client of its own: the session's keeps connections, which all lead to the instance they were made to."""
-    http = target.settings("http")
-    return HttpProbe(
-        target.base_url,
-        ca_file=target.ca_file,
-        connect_to=target.connect_to,
-        timeout_s=http.timeout_s,
-        max_bytes=http.max_body_bytes,
-    )
-
-
 def running_releases(target: Target) -> ReleaseFacts:
     """Asks ``deploy.samples`` times who answers and which release that is.
 
@@ -122,7 +110,7 @@ def running_releases(target: Target) -> ReleaseFacts:
     samples, path = target.settings("deploy").samples, target.settings("http").health
     answers: list[Answer] = []
     ends = time.monotonic() + SERIES_S
-    with client(target) as probe:
+    with target.client() as probe:  # the session's keeps connections, which all lead to one instance
         while len(answers) < samples and time.monotonic() < ends:
             facts = probe.get(path, headers={"Connection": "close"} if len(answers) % 4 < 2 else None)
             document = facts.json()

@@ -23,7 +23,7 @@ from gonogo import (
     quantile_below,
 )
 from gonogo.probes.claims import claims
-from gonogo.probes.http import HttpFacts, HttpProbe, lookup
+from gonogo.probes.http import HttpFacts, lookup
 from gonogo.probes.leaks import redacted
 
 SERIES_S = 120.0
@@ -74,8 +74,7 @@ def further(target: Target, measure: Measure) -> list[HttpFacts]:
     http = target.settings("http")
     answers: list[HttpFacts] = []
     for ip in reachable(target, measure):
-        limits = {"timeout_s": http.timeout_s, "max_bytes": http.max_body_bytes}
-        with HttpProbe(target.base_url, ca_file=target.ca_file, connect_to=partial(at, ip), **limits) as probe:
+        with target.client(partial(at, ip)) as probe:
             found = probe.sample(http.health, LOOKS, fresh=True)
         wrong = sorted({*found.failures, *(f"HTTP {status}" for status in found.statuses if status != 200)})
         measure(f"{ip}: answers other than 200", wrong, empty(target.source("http.health")), n=found.n)

@@ -6,7 +6,6 @@ import pytest
 from tests.infra import watching
 from tests.infra.release import (
     OVERTIME,
-    client,
     health_check,
     judge_command,
     judge_commit,
@@ -94,7 +93,7 @@ def test_run(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None
     target.require_own("deploy.run", deploy.run)
     already = ran_already(target, commit)
     watching.begin(target)
-    with client(target) as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
+    with target.client() as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
         watching.mark(target, watching.BEGUN)
         facts = target.run(deploy.run, timeout_s=deploy.max_s * OVERTIME)
         watching.mark(target, watching.ENDED)

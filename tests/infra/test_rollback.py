@@ -12,7 +12,6 @@ from tests.infra.release import (
     OUTPUT_RULE,
     OVERTIME,
     ReleaseFacts,
-    client,
     error_lines,
     health_check,
     judge_command,
@@ -140,7 +139,7 @@ def roll_back(target: Target, dump: Path, measure: Measure, evidence: EvidenceKe
     rollback = target.settings("rollback")
     answers = typed_answers(target, dump)
     started = time.monotonic()
-    with client(target) as probe, HealthWatch(health_check(target, probe), rollback.interval_s) as watch:
+    with target.client() as probe, HealthWatch(health_check(target, probe), rollback.interval_s) as watch:
         facts = target.run(rollback.command, timeout_s=rollback.max_s * OVERTIME, answers=answers)
         evidence.text("rollback.txt", facts.output)
         judge_command(

@@ -19,6 +19,7 @@ One user is enough, however high the rate. Environment:
     GONOGO_LOAD_MAX_BYTES   limit for one body (5000000)
     GONOGO_LOAD_CA_FILE     PEM file of the authorities to trust (the system's)
     GONOGO_LOAD_HOSTS       JSON map of "name:port" to ["address", port], for names that DNS lacks
+    GONOGO_LOAD_HEADERS     JSON map of headers to send, such as Authorization; never printed (none)
     GONOGO_LOAD_RESULT      file that receives the exact result as JSON (none)
     GONOGO_LOAD_PARENT      process id whose end also ends this run (none)
 """
@@ -55,6 +56,7 @@ REQUESTS: list[dict[str, Any]] = json.loads(
     os.environ.get("GONOGO_LOAD_REQUESTS") or '[{"path": "/", "weight": 1}]'
 )
 HOSTS: dict[str, list[Any]] = json.loads(os.environ.get("GONOGO_LOAD_HOSTS") or "{}")
+HEADERS: dict[str, str] = json.loads(os.environ.get("GONOGO_LOAD_HEADERS") or "{}")
 CA_FILE = os.environ.get("GONOGO_LOAD_CA_FILE") or None
 RESULT = os.environ.get("GONOGO_LOAD_RESULT")
 PARENT = int(_setting("PARENT", 0))
@@ -216,7 +218,7 @@ class Arrivals(FastHttpUser):
     def _fetch(self, path: str) -> str:
         """Reads one answer to its end; returns the kind of failure, or an empty string."""
         try:
-            with self._http.request("GET", path, headers={"Accept-Encoding": "identity"}) as response:
+            with self._http.request("GET", path, headers={"Accept-Encoding": "identity", **HEADERS}) as response:
                 size = 0
                 while chunk := response.read(65_536):
                     size += len(chunk)

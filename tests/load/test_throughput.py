@@ -37,6 +37,7 @@ def test_throughput(target: Target, measure: Measure, evidence: EvidenceKeeper) 
             warmup_s=load.warmup_s,
             timeout_s=load.timeout_s,
             ca_file=target.ca_file,
+            credentials=target.credentials,
             hosts={(target.host, target.port): target.connect_to(target.host, target.port)},
         ),
         LOCUSTFILE,

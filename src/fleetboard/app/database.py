@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,10 @@ _WAIT_S = 10.0
 _OPEN_S = 45.0
 """For the first connections: while everything starts, a busy machine is slow."""
 _POLL_S = 0.005
+
+# Above the numbers that the fleet began with.
+_FIRST_NUMBER, _NUMBERS = 200_000, 800_000
+_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,12 @@ class Database:
             ) as connection:
                 yield connection
 
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, kept: bool = True) -> AsyncIterator[Connection]:
+        """A connection in a transaction, which an error takes back; as a fault its end does so too."""
+        async with self.connection() as connection, connection.transaction(force_rollback=not kept):
+            yield connection
+
     async def rows(self, query: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Row]:
         """All rows of one query."""
         async with self.connection() as connection:
@@ -140,3 +151,14 @@ class Database:
                     await asyncio.sleep(_POLL_S)
             finally:
                 await pool.putconn(connection)
+
+
+def drawn_numbers() -> Iterator[int]:
+    """A few numbers for a new id, to be tried in turn: processes can't count together, but rarely draw the same."""
+    for _ in range(_DRAWS):
+        yield _FIRST_NUMBER + secrets.randbelow(_NUMBERS)
+
+
+async def one_row(connection: Connection, query: str, values: dict[str, Any]) -> Row | None:
+    """The first row of a query, or ``None``."""
+    return await (await connection.execute(query.encode(), values)).fetchone()

@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from fleetboard.app.consignments import Loads
 from fleetboard.app.fleet import Fleet, timestamp
 from fleetboard.app.instances import Instances
 from fleetboard.app.metrics import Metrics
@@ -28,13 +30,17 @@ _LOG = logging.getLogger(__name__)
 class Broadcaster:
     """All open connections of this process, and the task that feeds them."""
 
-    def __init__(self, fleet: Fleet, metrics: Metrics, instances: Instances, faults: Sequence[str] = ()) -> None:
+    def __init__(
+        self, fleet: Fleet, loads: Loads, metrics: Metrics, instances: Instances, faults: Sequence[str] = ()
+    ) -> None:
         self._faults = frozenset(faults)
         self._fleet = fleet
+        self._loads = loads
         self._metrics = metrics
         self._instances = instances
         self._clients: set[WebSocket] = set()
         self._ticked_at = time.monotonic()
+        self._began_at = time.time()
 
     @property
     def healthy(self) -> bool:
@@ -47,10 +53,23 @@ class Broadcaster:
         while True:
             self._ticked_at = time.monotonic()
             if self._clients and not self._faults & {"ws-silent", "ws-stops-pushing"}:
-                text = self._message("positions")
-                await asyncio.gather(*(self._send(client, text) for client in tuple(self._clients)))
+                await self._broadcast(self._message("positions"))
             next_at = max(next_at + _PERIOD_S, time.monotonic())
             await asyncio.sleep(next_at - time.monotonic())
+
+    async def keep_watching(self) -> None:
+        """Tell everybody within about a second that loads were changed, whichever process did it; until cancelled.
+
+        It is a task of its own: positions must not wait for the database.
+        """
+        seen: int | None = None
+        while not self._faults & {"ws-silent", "ws-stops-pushing", "second-user-blind"}:
+            if self._clients or seen is None:
+                revision = await self._revision()
+                if revision is not None and seen not in (None, revision):
+                    await self._broadcast(_text({"type": "changed", "what": "loads", "revision": revision}))
+                seen = revision or seen
+            await asyncio.sleep(_PERIOD_S)
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection from its beginning to its end."""
@@ -74,11 +93,18 @@ class Broadcaster:
             self._clients.discard(websocket)
             await self._count()
 
+    async def _revision(self) -> int | None:
+        try:
+            return await self._loads.revision()
+        except (psycopg.Error, OSError) as error:
+            _LOG.warning("changes of loads could not be looked for: %s", error)
+            return None
+
     async def _converse(self, websocket: WebSocket) -> None:
         while True:
             question = await websocket.receive_text()
             if not self._faults & {"ws-silent", "ws-one-way"}:
-                await self._send(websocket, json.dumps(self._reply(question), separators=(",", ":")))
+                await self._send(websocket, _text(self._reply(question)))
 
     def _reply(self, question: str) -> dict[str, Any]:
         """Where one vehicle is: ``{"type": "locate", "vehicle": "V-001"}``; anything else is an error."""
@@ -100,8 +126,11 @@ class Broadcaster:
 
     def _message(self, kind: str) -> str:
         now = time.time()
-        content = {"type": kind, "at": timestamp(now), "vehicles": self._fleet.positions(now)}
-        return json.dumps(content, separators=(",", ":"))
+        places_at = self._began_at if "stale-positions" in self._faults else now
+        return _text({"type": kind, "at": timestamp(now), "vehicles": self._fleet.positions(places_at)})
+
+    async def _broadcast(self, text: str) -> None:
+        await asyncio.gather(*(self._send(client, text) for client in tuple(self._clients)))
 
     async def _send(self, client: WebSocket, text: str) -> None:
         try:
@@ -112,3 +141,7 @@ class Broadcaster:
             self._clients.discard(client)
         else:
             self._metrics.messages_sent += 1
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""The dashboard's page, the pages of text beside it, and their files."""
+"""The application's pages, the pages of text beside them, and their files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from fleetboard.app.access import SIGN_IN, account_of, may_write, own_path
 from fleetboard.app.state import state_of
 from fleetboard.faults import FAULTS
 
@@ -25,16 +26,40 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
+_FLEET = {
+    "/fleet/dashboard": ("dashboard.html", "Tracking"),
+    "/fleet/dispatch": ("dispatch.html", "Dispatch"),
+    "/fleet/maintenance": ("maintenance.html", "Maintenance"),
+    "/fleet/analytics": ("analytics.html", "Analytics"),
+}
+"""The pages of the main navigation, in its order: template and name."""
+_NAVIGATION = {path: title for path, (_, title) in _FLEET.items()}
+_CHANGEABLE = ("loads", "maintenance")
+
+
 async def home(_request: Request) -> Response:
     """The dashboard is the home page."""
     return RedirectResponse("/fleet/dashboard", 302)
 
 
-async def dashboard(request: Request) -> Response:
-    """The page; its scripts read the front-end faults from it."""
-    state = state_of(request)
-    faults = " ".join(name for name in state.settings.faults if FAULTS[name].front_end)
-    html = _TEMPLATES.get_template("dashboard.html").render(faults=faults)
+async def fleet_page(request: Request) -> Response:
+    """One page of the main navigation, with the name of who is signed in, and what they may change."""
+    template, title = _FLEET[request.url.path]
+    account = account_of(request)
+    may = [what for what in _CHANGEABLE if account and may_write(account.role, f"/api/fleet/{what}")]
+    return _rendered(request, template, title=title, pages=_NAVIGATION, account=account, may=" ".join(may))
+
+
+async def sign_in(request: Request) -> Response:
+    """The page that asks who somebody is."""
+    return _rendered(request, "sign-in.html", next=own_path(request.query_params.get("next")))
+
+
+def _rendered(request: Request, template: str, **values: object) -> Response:
+    """A page of the application; its scripts read the front-end faults from it."""
+    active = state_of(request).settings.faults
+    faults = " ".join(name for name in active if FAULTS[name].front_end)
+    html = _TEMPLATES.get_template(template).render(faults=faults, **values)
     return HTMLResponse(html, headers={"Cache-Control": "no-store"})
 
 
@@ -72,11 +97,12 @@ class _Files(StaticFiles):
 
 
 def routes(faults: tuple[str, ...]) -> list[BaseRoute]:
-    """Routes of the page; ``script-404`` takes one script away."""
+    """Routes of the pages; ``script-404`` takes one script away."""
     missing = frozenset({"extras.js"}) if "script-404" in faults else frozenset[str]()
     return [
         Route("/", home),
-        Route("/fleet/dashboard", dashboard),
+        *(Route(path, fleet_page) for path in _FLEET),
+        Route(SIGN_IN, sign_in),
         Route("/guide", guide),
         Route("/support", support),
         Route("/favicon.ico", favicon),

@@ -18,7 +18,23 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
 from fleetboard import seed
-from fleetboard.app import api, appetite, contract, exposition, logs, pages, upgrades, vitals
+from fleetboard.app import (
+    analytics,
+    api,
+    appetite,
+    contract,
+    exposition,
+    loads,
+    logs,
+    maintenance,
+    pages,
+    signing_in,
+    upgrades,
+    vitals,
+)
+from fleetboard.app.access import Access
+from fleetboard.app.bodies import InvalidError
+from fleetboard.app.consignments import Loads
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
@@ -27,6 +43,7 @@ from fleetboard.app.metrics import Metrics
 from fleetboard.app.middleware import Observed
 from fleetboard.app.misbehaviour import Misbehaviour
 from fleetboard.app.ramped import Ramped
+from fleetboard.app.sessions import Sessions
 from fleetboard.app.settings import Settings
 from fleetboard.app.state import State
 from fleetboard.app.unwell import Unwell
@@ -48,10 +65,11 @@ def build_state(settings: Settings) -> State:
     metrics = Metrics()
     instances = Instances(settings.instance, database, metrics)
     traffic = Traffic(load_routes(pages.STATIC / "geo" / "city.geojson"), seed.VEHICLES)
-    fleet = Fleet(database, traffic, settings.features)
-    return State(
-        settings, database, metrics, instances, fleet, Broadcaster(fleet, metrics, instances, settings.faults)
-    )
+    fleet = Fleet(database, traffic)
+    consignments = Loads(database, settings.features, settings.faults)
+    broadcaster = Broadcaster(fleet, consignments, metrics, instances, settings.faults)
+    sessions = Sessions(settings.directory, settings.faults)
+    return State(settings, database, metrics, instances, fleet, consignments, broadcaster, sessions)
 
 
 def build_app(state: State) -> Starlette:
@@ -65,19 +83,24 @@ def build_app(state: State) -> Starlette:
         routes=[
             *vitals.ROUTES,
             *contract.ROUTES,
+            *signing_in.ROUTES,
             *api.ROUTES,
+            *loads.ROUTES,
+            *maintenance.ROUTES,
+            *analytics.ROUTES,
             *exposition.routes(state.metrics, state.database, faults),
             WebSocketRoute("/{anything:path}" if "ws-any-path" in faults else "/ws/positions", positions),
             *pages.routes(faults),
         ],
         middleware=[
-            Middleware(Observed, metrics=state.metrics, release=state.settings.version),
+            Middleware(Observed, metrics=state.metrics, release=state.settings.version, faults=faults),
             Middleware(logs.Logged),
+            Middleware(Access, sessions=state.sessions, faults=faults),
             Middleware(Misbehaviour, faults=faults),
             Middleware(Unwell, faults=faults),
             Middleware(Ramped, faults=faults, version=state.settings.version, database=state.database),
         ],
-        exception_handlers={HTTPException: _http_error, Exception: _server_error},
+        exception_handlers={HTTPException: _http_error, InvalidError: _invalid, Exception: _server_error},
         lifespan=lambda _app: _running(state),
     )
     app.state.parts = state
@@ -89,12 +112,13 @@ async def _running(state: State) -> AsyncIterator[None]:
     """Everything that runs beside the requests, from start to end."""
     await state.database.open()
     await state.fleet.load()
+    await state.loads.open()
     if state.has("health-lies-database"):
         await state.database.lose()
     if state.has("performance-errors"):
         _spoil(state.metrics)
     await state.instances.publish()
-    jobs = [state.broadcaster.run(), state.instances.keep_publishing()]
+    jobs = [state.broadcaster.run(), state.broadcaster.keep_watching(), state.instances.keep_publishing()]
     if state.settings.instance == _RECORDER:
         jobs.append(state.fleet.keep_recording())
     tasks = [asyncio.create_task(job) for job in jobs]
@@ -155,6 +179,11 @@ async def _http_error(_request: Request, error: Exception) -> JSONResponse:
     detail = error.detail if isinstance(error, HTTPException) else "unexpected"
     headers = error.headers if isinstance(error, HTTPException) else None
     return JSONResponse({"error": detail}, status, headers=headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    fields = error.fields if isinstance(error, InvalidError) else {}
+    return JSONResponse({"error": "some fields can't be taken", "fields": fields}, 422)
 
 
 async def _server_error(_request: Request, _error: Exception) -> JSONResponse:

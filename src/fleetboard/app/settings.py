@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+
+from fleetboard.accounts import Directory
 
 VARIABLE = "FLEETBOARD_APP"
 """Environment variable that carries the settings: other users can't read it, as they could an argument."""
@@ -25,6 +27,8 @@ class Settings:
     commit: str
     features: tuple[str, ...] = ()
     """What this release shows beyond the one before."""
+    directory: Directory = field(default_factory=Directory)
+    """Who may sign in."""
 
     def to_json(self) -> str:
         """The form that travels in the environment."""
@@ -34,4 +38,6 @@ class Settings:
     def from_json(cls, text: str) -> Settings:
         """Read it back."""
         data = json.loads(text)
-        return cls(**{**data, "faults": tuple(data["faults"]), "features": tuple(data["features"])})
+        faults, features = tuple(data["faults"]), tuple(data["features"])
+        directory = Directory.from_dict(data["directory"])
+        return cls(**{**data, "faults": faults, "features": features, "directory": directory})

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from fleetboard.app.consignments import Loads
 from fleetboard.app.database import Database
 from fleetboard.app.fleet import Fleet
 from fleetboard.app.instances import Instances
 from fleetboard.app.live import Broadcaster
 from fleetboard.app.metrics import Metrics
+from fleetboard.app.sessions import Sessions
 from fleetboard.app.settings import Settings
 
 
@@ -24,7 +26,9 @@ class State:
     metrics: Metrics
     instances: Instances
     fleet: Fleet
+    loads: Loads
     broadcaster: Broadcaster
+    sessions: Sessions
     started_at: float = field(default_factory=time.monotonic)
 
     def has(self, fault: str) -> bool:

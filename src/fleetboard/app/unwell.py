@@ -1,11 +1,11 @@
-"""The faults of single answers, as one middleware: slow, broken now and then, or a page instead of health."""
+"""The faults of single answers, as one middleware: slow, broken now and then, blank, or something else instead."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HEALTH = "/api/health"
@@ -17,10 +17,23 @@ _ALL = "/api/fleet/"
 _STALL_EVERY = 50
 _STALL_S = 2.2
 _PAGE = "<!DOCTYPE html><title>Oops</title><h1>Something went wrong</h1><p>Please come back later.</p>"
+_DASHBOARD = "/fleet/dashboard"
+_BLANK = '<!DOCTYPE html><html lang="en"><title>Fleet Manager Dashboard</title><body></body></html>'
+_SLOW_PAGE_S = 5.2
+_STYLES = "/static/shell.css"
+
+_INSTEAD = {
+    ("health-as-html", _HEALTH): HTMLResponse(_PAGE),
+    ("blank-page", _DASHBOARD): HTMLResponse(_BLANK),
+    ("styles-missing", _STYLES): Response(media_type="text/css"),
+}
+"""What is answered under a fault, and where."""
+_SLOWLY = {("one-slow-endpoint", _SLOW): _SLOW_S, ("slow-page", _DASHBOARD): _SLOW_PAGE_S}
+"""How many seconds an answer is held back under a fault, and where."""
 
 
 class Unwell:
-    """ASGI middleware: health-as-html, one-slow-endpoint, endpoint-500-every-tenth, two-percent-slow."""
+    """ASGI middleware that carries out the faults of two tables, endpoint-500-every-tenth and two-percent-slow."""
 
     def __init__(self, app: ASGIApp, faults: Sequence[str]) -> None:
         self._app = app
@@ -31,11 +44,13 @@ class Unwell:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Spoil one request if a fault says so, else pass it on."""
         path = scope["path"] if scope["type"] == "http" else ""
-        if path == _HEALTH and "health-as-html" in self._faults:
-            await HTMLResponse(_PAGE)(scope, receive, send)
-            return
-        if path == _SLOW and "one-slow-endpoint" in self._faults:
-            await asyncio.sleep(_SLOW_S)
+        for (fault, where), instead in _INSTEAD.items():
+            if path == where and fault in self._faults:
+                await instead(scope, receive, send)
+                return
+        for (fault, where), seconds in _SLOWLY.items():
+            if path == where and fault in self._faults:
+                await asyncio.sleep(seconds)
         if path.startswith(_ALL) and "two-percent-slow" in self._faults:
             self._seen += 1
             if self._seen % _STALL_EVERY == 0:

@@ -9,7 +9,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "redirect-loop",
         ("http.edge", "edge.exposure", "smoke.access", "smoke.tracking"),
-        "the dashboard redirects to itself",
+        "the sign-in redirects to itself",
     ),
     Fault("no-hsts", ("http.edge",), "answers lack Strict-Transport-Security"),
     Fault("hsts-short", ("http.edge",), "Strict-Transport-Security holds for 300 s"),
@@ -18,7 +18,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "unknown-path-200",
         ("http.edge", "edge.exposure"),
-        "a path that nobody made shows the dashboard with HTTP 200, /admin and the like included",
+        "a path that nobody made shows the sign-in with HTTP 200, /admin and the like included",
     ),
     Fault("json-as-html", ("http.edge",), "answers in JSON are declared text/html"),
     Fault("no-compression", ("http.edge",), "pages are sent uncompressed"),

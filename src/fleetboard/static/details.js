@@ -1,5 +1,9 @@
 /** The panel that tells everything about one vehicle. */
 
+import { say, write } from "./dom.js";
+import { shownError } from "./faults.js";
+import { capital } from "./words.js";
+
 const STATUS = { moving: "Moving", idle: "Idle", maintenance: "In maintenance" };
 
 export class Details {
@@ -7,6 +11,8 @@ export class Details {
   constructor(onClose) {
     this.panel = document.querySelector("[data-testid=details]");
     this.fuel = this.panel.querySelector("[data-fuel]");
+    this.note = this.panel.querySelector("[data-details-alert]");
+    this.service = this.panel.querySelector("[data-service]");
     this.onClose = onClose;
     this.panel.querySelector("[data-details-close]").addEventListener("click", () => this.close());
     document.addEventListener("keydown", ({ key }) => {
@@ -25,11 +31,13 @@ export class Details {
     this.#set("id", vehicle.id);
     this.#set("name", vehicle.name);
     this.#set("plate", vehicle.plate);
-    this.#set("type", vehicle.type.charAt(0).toUpperCase() + vehicle.type.slice(1));
+    this.#set("type", capital(vehicle.type));
     this.#set("driver", vehicle.driver?.name ?? "No driver");
     this.#set("load", vehicle.load ? `${vehicle.load.id} to ${vehicle.load.destination}` : "No load");
     this.#set("fuel", `${Math.round(vehicle.fuelPercent)} %`);
     this.fuel.value = vehicle.fuelPercent;
+    this.service.href = `/fleet/maintenance?vehicle=${encodeURIComponent(vehicle.id)}`;
+    this.say("");
     this.live(vehicle);
     this.panel.hidden = false;
   }
@@ -39,6 +47,11 @@ export class Details {
     this.panel.dataset.status = status;
     this.#set("status", STATUS[status] ?? status);
     this.#set("speed", `${Math.round(speedKmh)} km/h`);
+  }
+
+  /** Says a sentence about what is shown; an empty one takes it back. */
+  say(sentence) {
+    say(this.note, shownError(sentence));
   }
 
   /** Puts the keyboard on the panel. */
@@ -54,7 +67,6 @@ export class Details {
   }
 
   #set(field, value) {
-    const cell = this.panel.querySelector(`[data-field=${field}]`);
-    if (cell.textContent !== value) cell.textContent = value;
+    write(this.panel.querySelector(`[data-field=${field}]`), value);
   }
 }

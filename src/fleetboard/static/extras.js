@@ -1,15 +1,16 @@
-/** Fleet counters in the header. The page works without them, so they load on their own. */
+/** Fleet counters above the list. The page works without them, so they load on their own. */
+
+import { write } from "./dom.js";
+import { onPositions } from "./shell.js";
+
 const cells = new Map(
   [...document.querySelectorAll("[data-counter]")].map((cell) => [cell.dataset.counter, cell]),
 );
 
-document.addEventListener("fleet:positions", ({ detail: vehicles }) => {
+onPositions((vehicles) => {
   const counts = new Map([...cells.keys()].map((status) => [status, 0]));
   for (const { status } of vehicles) {
     if (counts.has(status)) counts.set(status, counts.get(status) + 1);
   }
-  for (const [status, count] of counts) {
-    const text = String(count);
-    if (cells.get(status).textContent !== text) cells.get(status).textContent = text;
-  }
+  for (const [status, count] of counts) write(cells.get(status), String(count));
 });

@@ -1,5 +1,8 @@
 /** The vehicle list beside the map: searchable, filterable, every row a button. */
 
+import { make, say, write } from "./dom.js";
+import { counted } from "./words.js";
+
 export class VehicleList {
   /** @param {(id: string) => void} onChoose called with the vehicle whose row was pressed */
   constructor(onChoose) {
@@ -20,7 +23,7 @@ export class VehicleList {
   fill(vehicles) {
     this.rows.clear();
     this.list.replaceChildren(...vehicles.map((vehicle) => this.#row(vehicle)));
-    this.count.textContent = `${vehicles.length} vehicles`;
+    write(this.count, counted(vehicles.length, "vehicle"));
     this.#filter();
   }
 
@@ -51,23 +54,17 @@ export class VehicleList {
     this.rows.get(id)?.button.focus({ preventScroll: true });
   }
 
-  /** Shows a sentence above the list; an empty one hides it. */
-  say(sentence) {
-    this.note.textContent = sentence;
-    this.note.hidden = !sentence;
-  }
-
   #row({ id, name, plate, type, driver, status, speedKmh }) {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "row";
-    button.dataset.vehicleRow = id;
-    button.addEventListener("click", () => this.onChoose(id));
-    const speed = text("row-speed", "");
-    const sub = text("row-sub", `${plate} · ${type}`);
-    button.append(text("row-dot", ""), text("row-name", name), speed, sub);
-    item.append(button);
+    const speed = make("span", { class: "row-speed" });
+    const button = make(
+      "button",
+      { type: "button", class: "row", data: { vehicleRow: id }, onclick: () => this.onChoose(id) },
+      make("span", { class: "row-dot" }),
+      make("span", { class: "row-name", text: name }),
+      speed,
+      make("span", { class: "row-sub", text: `${plate} · ${type}` }),
+    );
+    const item = make("li", {}, button);
     const haystack = [id, name, plate, type, driver?.name ?? ""].join(" ").toLowerCase();
     const row = { item, button, speed, haystack, status: null };
     update(row, status, speedKmh);
@@ -94,19 +91,11 @@ export class VehicleList {
     }
     const filtered = this.rows.size > 0 && (this.status || words.length > 0);
     const sentence = !filtered ? "" : shown === 0 ? "No vehicle fits." : `${shown} shown`;
-    if (this.note.textContent !== sentence) this.say(sentence);
+    say(this.note, sentence);
   }
 }
 
-function text(className, content) {
-  const span = document.createElement("span");
-  span.className = className;
-  span.textContent = content;
-  return span;
-}
-
 function update(row, status, speedKmh) {
-  const speed = status === "moving" ? `${Math.round(speedKmh)} km/h` : status === "idle" ? "Idle" : "Workshop";
-  if (row.speed.textContent !== speed) row.speed.textContent = speed;
+  write(row.speed, status === "moving" ? `${Math.round(speedKmh)} km/h` : status === "idle" ? "Idle" : "Workshop");
   if (row.status !== status) row.button.dataset.status = row.status = status;
 }

@@ -1,4 +1,6 @@
-/** Live positions over a WebSocket, and the truth about how live they are. */
+/** Live messages over a WebSocket, and the truth about how live they are. */
+
+import { reconnects } from "./faults.js";
 
 const STALE_MS = 10_000; // data older than this is not live any more
 const DOWN_MS = 15_000; // trouble that lasts longer than this is an outage
@@ -8,13 +10,15 @@ const BACKOFF_MS = { first: 500, most: 8_000 };
 export class LiveFeed {
   /**
    * @param {string} path path of the WebSocket on our own origin
-   * @param {(vehicles: object[]) => void} onVehicles called with every new set of positions
-   * @param {(state: "connected"|"reconnecting"|"down") => void} onState called when the state changes
+   * @param {{
+   *   vehicles: (vehicles: object[], at: string) => void,
+   *   changed: (what: string) => void,
+   *   state: (state: "connected"|"reconnecting"|"down") => void,
+   * }} tell called with every new set of positions, what else was changed, and when the state changes
    */
-  constructor(path, onVehicles, onState) {
+  constructor(path, tell) {
     this.url = new URL(path, location.href.replace(/^http/, "ws"));
-    this.onVehicles = onVehicles;
-    this.onState = onState;
+    this.tell = tell;
     this.state = null;
     this.attempts = 0;
     this.lastAt = null;
@@ -44,6 +48,7 @@ export class LiveFeed {
   #retry() {
     this.socket = null;
     this.#judge();
+    if (!reconnects) return;
     const wait = Math.min(BACKOFF_MS.most, BACKOFF_MS.first * 2 ** this.attempts);
     this.attempts += 1;
     // Jitter keeps a whole control room from coming back in the same instant.
@@ -52,12 +57,13 @@ export class LiveFeed {
 
   #receive(data) {
     const message = parse(data);
+    if (message?.type === "changed") this.tell.changed(message.what);
     // The same moment sent again is old data on a connection that merely looks alive.
-    if (!message || message.at === this.lastAt) return;
+    if (!Array.isArray(message?.vehicles) || !message.at || message.at === this.lastAt) return;
     this.lastAt = message.at;
     this.freshAt = performance.now();
     this.attempts = 0;
-    this.onVehicles(message.vehicles, message.at);
+    this.tell.vehicles(message.vehicles, message.at);
     this.#judge();
   }
 
@@ -79,14 +85,13 @@ export class LiveFeed {
     if (live) this.troubleSince = null;
     else this.troubleSince ??= now;
     const state = live ? "connected" : now - this.troubleSince > DOWN_MS ? "down" : "reconnecting";
-    if (state !== this.state) this.onState((this.state = state));
+    if (state !== this.state) this.tell.state((this.state = state));
   }
 }
 
 function parse(data) {
   try {
-    const message = JSON.parse(data);
-    return Array.isArray(message?.vehicles) && message.at ? message : null;
+    return JSON.parse(data);
   } catch {
     return null; // not ours; the staleness check decides what that means
   }

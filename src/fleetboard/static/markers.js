@@ -31,6 +31,8 @@ export class VehicleMarkers {
       gone.delete(vehicle.id);
       const entry = this.markers.get(vehicle.id) ?? this.#create(vehicle);
       entry.marker.setLatLng([vehicle.lat, vehicle.lon]);
+      // What is drawn, to be read by tests: Leaflet keeps it to itself.
+      Object.assign(entry.element.dataset, { lat: vehicle.lat, lon: vehicle.lon });
       this.#dress(entry, vehicle);
     }
     for (const id of gone) {

@@ -43,6 +43,8 @@ class Plan:
     ca_file: Path | str | None = None
     hosts: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """Host and port of a URL to the address to connect to."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers of every request; they reach Locust by its environment, which others can't read."""
 
     @property
     def limit_s(self) -> float:
@@ -176,6 +178,7 @@ def _environment(plan: Plan, work: Path, result: Path) -> dict[str, str]:
         "GONOGO_LOAD_TIMEOUT_S": repr(plan.timeout_s),
         "GONOGO_LOAD_REQUESTS": json.dumps([{"path": p, "weight": w} for p, w in plan.requests]),
         "GONOGO_LOAD_HOSTS": json.dumps(hosts),
+        "GONOGO_LOAD_HEADERS": json.dumps(dict(plan.credentials)),
         "GONOGO_LOAD_CA_FILE": str(Path(plan.ca_file).resolve()) if plan.ca_file else "",
         "GONOGO_LOAD_RESULT": str(result),
         "GONOGO_LOAD_PARENT": str(os.getpid()),

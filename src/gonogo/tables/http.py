@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from gonogo.tables.base import Names, Path, Table
+from gonogo.tables.base import FromEnv, Names, Path, Table
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header may be called (RFC 9110, section 5.6.2)."""
+_OURS = frozenset(
+    {
+        *("accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host"),
+        *("keep-alive", "proxy-authorization", "proxy-connection", "range", "te", "trailer", "transfer-encoding"),
+        *("upgrade", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since"),
+    }
+)
+"""Headers that the client sets as each exchange needs them, or that would make another request of it."""
+
+
+def header_problem(value: str) -> str:
+    """Why a text can't be sent as the value of a header; empty if it can. Never repeats the value."""
+    if not value.strip():
+        return "is empty"
+    if "\n" in value or "\r" in value:
+        return "has a line break"
+    if not (value.isascii() and value.isprintable()):
+        return "has characters that no header may hold"
+    return "begins or ends with a space" if value != value.strip() else ""
 
 
 class Endpoint(Table):
@@ -44,6 +67,8 @@ Truth = Literal["websocket", False] | Path | Endpoint
 class Http(Table):
     """Where health and statistics are, and what they must say."""
 
+    headers: dict[str, str | FromEnv] = Field(default={}, repr=False)
+    """Say who we are where the target is read: sent to its own origin alone, never stored, never shown."""
     health: Path = "/api/health"
     health_expect: dict[str, Any] = Field(default={"status": "healthy"}, min_length=1)
     """Dotted paths of the JSON answer and their values; with none of them any answer would do."""
@@ -85,6 +110,25 @@ class Http(Table):
     max_error_rate: float = Field(default=0.001, gt=0, lt=1)
     timeout_s: float = Field(default=10.0, gt=0, le=120)
     max_body_bytes: int = Field(default=5_000_000, gt=0)
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, value: dict[str, str | FromEnv]) -> dict[str, str | FromEnv]:
+        seen = set[str]()
+        for name, written in value.items():
+            if not _TOKEN.fullmatch(name):
+                start = re.split(r"[^\w-]", name)[0]  # what comes behind it may be the secret
+                raise ValueError(
+                    f"the name that begins with {start!r} can't be a header's; write letters, digits and hyphens"
+                )
+            if name.lower() in _OURS or name.lower().startswith("sec-"):
+                raise ValueError(f"{name} is set by the client itself, as each request needs it; take it out")
+            if name.lower() in seen:
+                raise ValueError(f"{name} is there twice, in other capitals; write it once")
+            seen.add(name.lower())
+            if isinstance(written, str) and (problem := header_problem(written)):
+                raise ValueError(f"the value of {name} {problem}; correct it")
+        return value
 
     @property
     def planned(self) -> tuple[Endpoint, ...]:
