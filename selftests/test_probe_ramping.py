@@ -25,8 +25,12 @@ def plan(port: int, **changes: Any) -> Plan:
 
 
 def traffic_at(server: Server, seconds: float, **changes: Any) -> Traffic:
+    """Traffic for so many seconds, from the first answer on."""
     with Traffic(plan(server.port, **changes)) as traffic:
-        time.sleep(0.8 + seconds)
+        end = time.monotonic() + 10
+        while not traffic.offered() and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(seconds)
     return traffic
 
 

@@ -226,10 +226,10 @@ class Orders:
         return self._descriptor
 
     def first(self) -> str:
-        """Waits for a whole line; empty at the end of the input."""
-        while b"\n" not in self._rest and (part := os.read(self._descriptor, _PIECE)):
-            self._rest += part
-        line, _, self._rest = self._rest.partition(b"\n")
+        """Waits for a whole line; what comes behind it is left for the event loop to find."""
+        line = b""
+        while not line.endswith(b"\n") and (part := os.read(self._descriptor, 1)):
+            line += part
         return line.decode()
 
     def lines(self) -> list[str] | None:

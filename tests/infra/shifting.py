@@ -70,7 +70,7 @@ def own_traffic(target: Target) -> Iterator[Traffic]:
         address=address,
         secure=target.scheme == "https",
         ca_file=str(target.ca_file) if target.ca_file else None,
-        headers=dict(asking(target).headers if live else target.headers),
+        headers=dict(asking(target).headers if live else target.credentials),
     )
     made = Plan(
         place=place,

@@ -38,7 +38,7 @@ def begin(target: Target) -> None:
         address=address,
         secure=target.scheme == "https",
         ca_file=str(target.ca_file.resolve()) if target.ca_file else None,
-        headers=dict(asking(target).headers if live else target.headers),
+        headers=dict(asking(target).headers if live else target.credentials),
     )
     asked = Asking(
         place=place,
