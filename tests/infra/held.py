@@ -36,6 +36,8 @@ from gonogo.probes.traffic import Controller, Count, Haproxy
 
 MAX_LATE_MS = 100.0
 """Beyond this the figures speak of our own machine."""
+ENOUGH = 200
+"""Requests after which that is told half way as well: who can't measure need not move anybody any longer."""
 CERTAIN = 0.999
 """Confidence of a breach that is seen half way: it is looked for many times, so each look must be surer."""
 NO_LOSS = "playbook: a deployment without downtime"
@@ -97,7 +99,11 @@ class Watch:
         self._users = target.kind == "production" and isinstance(control, Haproxy)
 
     def hold(self) -> None:
-        """Looks until the window is over or a breach is certain."""
+        """Looks until the window is over or a breach is certain.
+
+        Raises:
+            ToolError: our own machine is too busy for this traffic.
+        """
         held, plan = self._held, self._plan
         held.began = time.monotonic()
         held.ends = held.began + plan.hold_of(held.share)
@@ -107,6 +113,8 @@ class Watch:
             self._look()
             if before is not None:
                 held.counts = _since(self._counts(), before)
+            if len(window := self._window()) >= ENOUGH:
+                refuse_lateness(window)
             if any(finding.bad for finding in self._certain()):
                 held.ends = time.monotonic()
                 return
