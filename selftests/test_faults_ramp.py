@@ -126,6 +126,17 @@ def test_no_step_is_tried_before_the_one_before_it_was_held(up: Fleet, tmp_path:
         assert called.measurements == []
 
 
+def test_on_production_the_users_requests_are_judged_as_haproxy_counts_them(up: Fleet, tmp_path: Path) -> None:
+    target = target_of(up, tmp_path, held=10)
+    target.kind, target._armed = "production", frozenset({"ramp"})  # type: ignore[assignment]
+    called = step(target, 50)
+
+    rate = called["error rate"]
+    assert rate.name == "error rate of the new release (users' requests, as HAProxy counts)"
+    assert rate.actual == 0
+    assert rate.n >= 60  # ours are among them, and so are questions to the statistics
+
+
 def test_an_error_of_ours_takes_the_share_back_as_well(up: Fleet, tmp_path: Path) -> None:
     target = target_of(up, tmp_path, haproxy={**_haproxy(), "new": ["a", "green"]})
     called = call(GATES[10], target)
