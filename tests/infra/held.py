@@ -73,8 +73,8 @@ class Held:
     share: int
     switched: float
     """Moment of the switch, and the moments in which the window begins and ends, on the monotonic clock."""
-    began: float = math.inf
-    ends: float = math.inf
+    began: float
+    ends: float
     came: tuple[int, int] = (0, 0)
     """New connections that came to the new release, of how many."""
     lasting: frozenset[int] = frozenset()
@@ -97,6 +97,11 @@ class Watch:
         self._control = control
         self._held = held
         self._users = target.kind == "production" and isinstance(control, Haproxy)
+
+    @property
+    def misled(self) -> bool:
+        """Whether new connections come otherwise than planned."""
+        return any(finding.bad for finding in self._shares())
 
     def hold(self) -> None:
         """Looks until the window is over or a breach is certain.

@@ -56,7 +56,8 @@ def run_step(target: Target, measure: Measure, evidence: EvidenceKeeper, share: 
         progress.begin(share)
         try:
             watch = shift(target, control, traffic, share)
-            watch.hold()
+            if not watch.misled:  # then there is nothing to hold
+                watch.hold()
             findings = watch.findings()
         except BaseException as error:
             progress.taken_back()
@@ -79,9 +80,13 @@ def run_step(target: Target, measure: Measure, evidence: EvidenceKeeper, share: 
 def shift(target: Target, control: Controller, traffic: Traffic, share: int) -> Watch:
     """Set the share and wait until new connections come as planned; the watch of what follows."""
     plan = target.settings("ramp")
-    held = Held(share, time.monotonic(), lasting=frozenset(one.number for one in traffic.sockets()))
+    now = time.monotonic()
+    held = Held(
+        share, switched=now, began=now, ends=now, lasting=frozenset(one.number for one in traffic.sockets())
+    )
     control.set(share / 100)
     held.came = settled(target, traffic, share)
+    held.began = held.ends = time.monotonic()
     for _ in range(plan.sockets if target.has("websocket") else 0):
         traffic.add_socket()
     return Watch(target, traffic, control, held)
