@@ -156,7 +156,7 @@ def _haproxy() -> dict[str, Any]:
 @pytest.mark.alone
 def test_new_release_slower(tmp_path: Path) -> None:
     with fleet("--earlier", "--fault", "new-release-slower") as up:
-        called = step(target_of(up, tmp_path, held=10), 50)
+        called = step(target_of(up, tmp_path, held=10, rps=80.0, hold_s=4.0), 50)
 
         rolled_back(called, "the same against the earlier release's")
         assert 380 < called["p95 of the new release"].actual < 480

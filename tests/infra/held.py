@@ -79,6 +79,7 @@ class Held:
     """New connections that came to the new release, of how many."""
     lasting: frozenset[int] = frozenset()
     """Numbers of the live connections that were open before the switch."""
+    looks: int = 0
     pool: list[Any] = field(default_factory=list)
     memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     counts: tuple[Count, Count] | None = None
@@ -113,8 +114,10 @@ class Watch:
         held.began = time.monotonic()
         held.ends = held.began + plan.hold_of(held.share)
         before = self._counts()
+        due = held.began
         while (left := held.ends - time.monotonic()) > 0:
-            time.sleep(min(left, plan.look_s))
+            due += plan.look_s  # a look takes its time, too
+            time.sleep(min(left, max(due - time.monotonic(), 0.0)))
             self._look()
             if before is not None:
                 held.counts = _since(self._counts(), before)
@@ -180,6 +183,7 @@ class Watch:
 
     def _look(self) -> None:
         held, target = self._held, self._target
+        held.looks += 1
         if target.has("process"):
             now = time.monotonic()
             for seen in processes(target):
@@ -259,7 +263,8 @@ class Watch:
             n = 0 if growth is None else len(late)
             yield Finding(f"{name}: growth of its memory", growth, slow, "MB/min", n)
         if target.has("process") and not self._held.memory:
-            yield Finding("processes whose memory was seen", 0, at_least(1, target.source("process.manager")))
+            seen_at_all = at_least(1, target.source("process.manager"))
+            yield Finding("processes whose memory was seen", 0, seen_at_all, n=self._held.looks)
 
     def _alerting(self) -> Iterator[Finding]:
         target = self._target
