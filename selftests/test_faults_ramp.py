@@ -94,7 +94,7 @@ def rolled_back(called: Called, *names: str, beside: str = "no other") -> None:
 
 @pytest.mark.alone
 def test_a_step_that_holds_passes_and_leaves_its_evidence(up: Fleet, tmp_path: Path) -> None:
-    called = step(target_of(up, tmp_path, held=10), 50)
+    called = step(target_of(up, tmp_path, held=10, slack_ms=100.0), 50)
 
     assert (called.outcome, called.bad) == (Outcome.PASS, {}), called.reason
     assert called["share of new connections"].actual == pytest.approx(0.5, abs=0.1)
@@ -168,7 +168,7 @@ def test_new_release_slower(tmp_path: Path) -> None:
 def test_new_release_errors(up: Fleet, tmp_path: Path) -> None:
     with up.faults("new-release-errors"):
         # At a real rate, or the one in a hundred would hardly come; stopped once it is certain.
-        called = step(target_of(up, tmp_path, held=10, rps=120.0, hold_s=6.0), 50)
+        called = step(target_of(up, tmp_path, held=10, rps=120.0, hold_s=8.0), 50)
 
     rolled_back(called, "the same against what the launch promises", beside="requests lost in the switch")
     assert "x HTTP 500" in called["error rate"].name
