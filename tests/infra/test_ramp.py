@@ -111,7 +111,7 @@ def conclude(target: Target, progress: Progress, watch: Watch, findings: list[Fi
     Raises:
         InconclusiveError: something is not proven; the share stays.
     """
-    open_ones = [one for one in findings if one.n == 0 or one.bound.judge(one.actual, one.n).ok is None]
+    open_ones = [one for one in findings if not one.good]
     if not open_ones:
         progress.held(share)
         watching.mark(target, f"ramp.{share} held")
