@@ -89,7 +89,7 @@ def call(gate: Callable[..., None], target: Target, **fixtures: Any) -> Called:
         called.outcome = next(outcome for kind, outcome in outcomes.items() if isinstance(error, kind))
         called.reason = str(error)
         measured = outcome_of(called.measurements)
-        if measured[0] is Outcome.FAIL and called.outcome is not Outcome.FAIL:
+        if measured[0] is Outcome.FAIL:
             called.outcome, called.reason = Outcome.FAIL, f"{measured[1]}; then: {called.reason}"
     else:
         called.outcome, called.reason = outcome_of(called.measurements)

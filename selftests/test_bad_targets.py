@@ -96,6 +96,9 @@ warmup_s = 0.0
 timeout_s = {limit}
 
 [targets.bad.smoke]
+manager = {{ user = "mira", password = {{ env = "BAD_PASSWORD" }} }}
+dispatcher = {{ user = "dan", password = {{ env = "BAD_PASSWORD" }} }}
+viewer = {{ user = "vera", password = {{ env = "BAD_PASSWORD" }} }}
 timeout_s = {limit}
 
 [targets.bad.edge]
@@ -121,7 +124,8 @@ resolver = "127.0.0.1:{dns_port}"
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
+def stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+    monkeypatch.setenv("BAD_PASSWORD", "another-secret-word")
     with ExitStack() as stack:
         yield stack
 
@@ -175,6 +179,7 @@ def test_in_a_session_no_gate_is_left_out(state: str, tmp_path: Path, stack: Exi
     assert run.status == 1
     stored = b"".join(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name != "launch.toml")
     assert b"a-secret-word" not in stored
+    assert b"another-secret-word" not in stored
 
 
 @pytest.mark.alone

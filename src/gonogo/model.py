@@ -202,6 +202,8 @@ class GateState:
     reason: str
     waived: bool = False
     result: Result | None = None
+    failed_tries: int = 0
+    """How often it failed in this launch before ``result``: a pass after failures is shown as such."""
 
 
 @dataclass(frozen=True)

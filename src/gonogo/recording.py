@@ -81,7 +81,12 @@ class Recording:
         """
         from playwright.sync_api import Error  # noqa: PLC0415
 
+        for request in list(self._asked):
+            self._end(request, "not answered when the gate ended")
         for context in self._contexts:
+            for page in context.pages:
+                with contextlib.suppress(Error):  # else nothing can be asked of a page that waits for a server
+                    context.new_cdp_session(page).send("Page.stopLoading")
             with contextlib.suppress(Error):
                 self._personal.update(cookie["value"] for cookie in context.cookies())
             for page in context.pages:
@@ -94,8 +99,6 @@ class Recording:
             if self._traced:
                 with contextlib.suppress(Error):
                     keep("trace.zip", self._trace(context))
-        for request in list(self._asked):
-            self._end(request, "not answered when the gate ended")
         heading = f"since {self._began_at:%Y-%m-%d %H:%M:%S} UTC, in seconds"
         keep("console.log", self._hidden("\n".join([heading, *self._console]) + "\n").encode())
         keep("network.log", self._hidden("\n".join([heading, *self._network]) + "\n").encode())

@@ -6,9 +6,11 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ import pytest
 
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, TargetError
 from gonogo.keys import ASK, EVIDENCE, KEEP, MEASUREMENTS, OUTCOME, PROGRESS, REDACT, TARGETS, TRIES
-from gonogo.ledger import RunWriter
+from gonogo.ledger import RunWriter, read_ledger
 from gonogo.model import (
     PHASES,
     Ask,
@@ -31,7 +33,7 @@ from gonogo.model import (
 from gonogo.options import fault_names, reports_folder
 from gonogo.targets import Targets
 from gonogo.terminal import SENTENCE, Progress, SaidOnce
-from gonogo.verdict import combine, outcome_of
+from gonogo.verdict import combine, failures, outcome_of
 
 if TYPE_CHECKING:
     from gonogo.loading import LoadedPlan
@@ -281,9 +283,20 @@ class GateSession:
             evidence=tuple(_evidence(item)),
             faults=self.faults,
         )
+        failed = self._failed[ask]
         self._guard(self.writer.result, result)
+        self._failed[ask] += outcome is Outcome.FAIL
         if self.progress:
-            self.progress.gate(result)
+            self.progress.gate(result, failed)
+
+    @cached_property
+    def _failed(self) -> Counter[Ask]:
+        """How often each gate failed in this launch so far."""
+        plan = self.loaded.plan
+        try:
+            return failures(read_ledger(self.ledger), plan.target, plan.launch.version, self.faults)
+        except LedgerError:  # told at the end, when the whole of it is judged
+            return Counter()
 
     def keep(self, ask: Ask, name: str, data: bytes) -> Evidence:
         """Keep a file as evidence; a ledger that can't take it ends the session."""
@@ -309,7 +322,7 @@ class GateSession:
         if ASK not in item.stash or (before is not None and before[0] is not Outcome.PASS):
             return
         measured = outcome_of(_measurements(item))
-        if measured[0] is Outcome.FAIL and found[0] is not Outcome.FAIL:
+        if measured[0] is Outcome.FAIL and found != measured:
             found = (Outcome.FAIL, f"{measured[1]}; then: {found[1]}")
         item.stash[OUTCOME] = found
 

@@ -80,8 +80,13 @@ class Progress:
             write.write(f"{'':15}{' '.join(self._redact(text).split())}\n", light=True)
             write.flush()
 
-    def gate(self, result: Result) -> None:
-        """Print one gate's line, below its phase."""
+    def gate(self, result: Result, failed_tries: int = 0) -> None:
+        """Print one gate's line, below its phase.
+
+        Args:
+            result: what became of it.
+            failed_tries: how often it failed in this launch before.
+        """
         if self._quiet:
             return
         write = self._reporter
@@ -93,6 +98,9 @@ class Progress:
         on = f" on {result.ask.on}" if result.ask.on else ""
         write.write(f"  {result.outcome:<12}", **_COLOURS.get(result.outcome, {"yellow": True}))
         write.write(f" {result.ask.gate + on:<28} {result.duration_s:7.2f} s  {result.title}\n")
+        if failed_tries:
+            times = "once" if failed_tries == 1 else f"{failed_tries} times"
+            write.write(f"{'':15}it failed {times} in this launch before\n", yellow=True)
         if self._verbose:
             for taken in result.measurements:
                 write.write(f"{'':15}{self._redact(taken.sentence)}\n", light=True)

@@ -63,6 +63,24 @@ def judge(plan: Plan, records: Records, now: datetime) -> LaunchState:
     )
 
 
+def failures(records: Records, target: str, version: str, faults: tuple[str, ...] = ()) -> Counter[Ask]:
+    """How often each ask failed in a launch; failures by faults on purpose count only among their like.
+
+    Args:
+        records: the whole ledger.
+        target: what is launched on.
+        version: release that is launched.
+        faults: of the tries that count.
+    """
+    same = [run for run in records.runs if run.info.target == target and run.version == version]
+    return Counter(
+        result.ask
+        for run in same
+        for result in run.results
+        if result.outcome is Outcome.FAIL and result.faults == faults
+    )
+
+
 def scope_verdict(state: LaunchState, matches: Callable[[Ask], bool], covers: Callable[[str], bool]) -> Verdict:
     """Verdict of a part of the launch.
 
@@ -139,10 +157,16 @@ def _state(plan: Plan, ask: Ask, tried: list[_Tried], infos: dict[str, GateInfo]
     if result is None:
         return GateState(ask, title, Outcome.MISSING, "asked for, never run")
     outcome, reason = _believed(result)
+    failed = sum(
+        one.outcome is Outcome.FAIL and one.faults == result.faults and _recency(one) < _recency(result)
+        for run in tried
+        if run.run.version == plan.launch.version
+        for one in run.results.get(ask, ())
+    )
     stale = _why_stale(plan, ask, result, outcome, now)
     if stale:
-        return GateState(ask, title, Outcome.STALE, f"{stale}; was {outcome}", result=result)
-    return GateState(ask, result.title or title, outcome, reason, result=result)
+        return GateState(ask, title, Outcome.STALE, f"{stale}; was {outcome}", result=result, failed_tries=failed)
+    return GateState(ask, result.title or title, outcome, reason, result=result, failed_tries=failed)
 
 
 def _latest(ask: Ask, tried: Iterable[_Tried]) -> tuple[Result | None, _Tried | None]:
@@ -260,4 +284,4 @@ def _span(span: timedelta) -> str:
     return f"{minutes} min"
 
 
-__all__ = ["combine", "gate_verdict", "judge", "outcome_of", "scope_verdict"]
+__all__ = ["combine", "failures", "gate_verdict", "judge", "outcome_of", "scope_verdict"]

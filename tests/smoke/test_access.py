@@ -29,6 +29,7 @@ def test_access(users: Users, target: Target, measure: Measure, seen: Seen) -> N
     _meet_the_sign_in(window, measure)
     _be_refused(window, user, measure, seen)
 
+    window.context.clear_cookies()
     window.sign_in.goto()
     window.noise.clear()  # the refusal is an answer with an HTTP error, on purpose
     before = {cookie["name"] for cookie in window.context.cookies()}

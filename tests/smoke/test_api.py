@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.smoke.fleet_api import FULL_PAGE, Item, read_one, read_page, spread
+from tests.smoke.fleet_api import FULL_PAGE, Item, Listing, read_one, read_page, spread
 from tests.smoke.own_things import OwnThings, not_tried, own_things, why_not_write
 from tests.smoke.users import DISPATCHER, VIEWER, Users
 
@@ -35,7 +35,8 @@ def test_api(users: Users, target: Target, measure: Measure, seen: Seen, evidenc
     """The API lists, creates, changes, removes and refuses as promised, and only for those who may."""
     smoke = target.settings("smoke")
     reader = users.api(VIEWER)
-    _lists(reader, smoke.vehicles, users, measure, seen)
+    whole = _lists(reader, smoke.vehicles, users, measure, seen)
+    evidence.json("vehicles.json", {"total": whole.total, "items": list(whole.items[:PAGE])})
     problems = _details(reader, smoke.vehicles, measure)
     if problems:
         evidence.text("details.txt", "\n".join(problems) + "\n")
@@ -49,8 +50,8 @@ def test_api(users: Users, target: Target, measure: Measure, seen: Seen, evidenc
         _roles(things, target, users, measure)
 
 
-def _lists(reader: HttpProbe, path: str, users: Users, measure: Measure, seen: Seen) -> None:
-    """Lists and their pages."""
+def _lists(reader: HttpProbe, path: str, users: Users, measure: Measure, seen: Seen) -> Listing:
+    """Lists and their pages; returns the whole list."""
     smoke = users.target.settings("smoke")
     whole = read_page(reader, path, FULL_PAGE)
     users.hide_people(list(whole.items))
@@ -70,6 +71,7 @@ def _lists(reader: HttpProbe, path: str, users: Users, measure: Measure, seen: S
         measure(f"{rows}: strangers", [one for one in part.ids if one not in expected][:SHOWN], empty(CONTRACT))
     measure("rows beyond the last", len(read_page(reader, path, PAGE, whole.total).ids), equals(0, CONTRACT))
     seen(f"{whole.total} vehicles, in pages that fit together")
+    return whole
 
 
 def _details(reader: HttpProbe, path: str, measure: Measure) -> list[str]:

@@ -79,7 +79,6 @@ def _schedule(window: Window, things: OwnThings, users: Users, measure: Measure,
         page.filter(vehicle=service.vehicle, status="planned")
         again = page.shows_record(str(one["id"]))
         measure("it is still there after reloading", again, is_true(PLANNED))
-        page.clear()
     seen(f"a service of {service.vehicle} planned for {service.day}")
 
 
@@ -97,6 +96,7 @@ def _compare(page: Maintenance, made: Item, service: Service, measure: Measure) 
 def _filter(window: Window, users: Users, measure: Measure, seen: Seen) -> None:
     """Each filter narrows the table to what fits, several together as well, and all can be cleared."""
     page = window.maintenance
+    page.enter()  # without what was searched for before
     path = users.target.settings("smoke").records
     records = read_all(users.api(MANAGER), path)
     total = len(records)
@@ -126,7 +126,10 @@ def _filter(window: Window, users: Users, measure: Measure, seen: Seen) -> None:
         if name == "all together":
             window.picture("filtered.png")
         measure(f"filter {name}: can be cleared", page.clear(), is_true(FILTERS))
-        measure(f"filter {name}: records after clearing", page.counts(total), equals(total, FILTERS))
+        cleared = page.counts(total)
+        measure(f"filter {name}: records after clearing", cleared, equals(total, FILTERS))
+        if cleared != total:
+            return
     seen(f"filters narrow {total} records by status, vehicle and date, and clear again")
 
 

@@ -12,7 +12,7 @@ from tests.smoke.pages.screen import Screen
 from tests.smoke.pages.styles import styles_of
 from tests.smoke.users import MANAGER, Users, Window
 
-from gonogo import Measure, Seen, Target, at_least, empty, equals
+from gonogo import EvidenceKeeper, Measure, Seen, Target, at_least, empty, equals
 
 ORIGIN = "playbook: nothing points at localhost, staging or an unencrypted address"
 STYLED = "playbook: styles are applied"
@@ -20,7 +20,7 @@ ALIVE = "playbook: every button does something"
 
 
 @pytest.mark.gate("smoke.origin")
-def test_origin(users: Users, target: Target, measure: Measure, seen: Seen) -> None:
+def test_origin(users: Users, target: Target, measure: Measure, seen: Seen, evidence: EvidenceKeeper) -> None:
     """Every page asks the launched origin alone, over TLS, is styled, and each of its buttons does something."""
     smoke = target.settings("smoke")
     window = users.at(MANAGER, smoke.dashboard, prepare=_prepare)
@@ -44,6 +44,7 @@ def test_origin(users: Users, target: Target, measure: Measure, seen: Seen) -> N
     measure("buttons that were pressed", pressed, at_least(1, ALIVE))
     allowed = [one.origin for one in smoke.allow_requests]
     elsewhere = asking.elsewhere(_origin(target), allowed)
+    evidence.json("addresses.json", asking.asked)
     measure("scheme of the launched origin", target.scheme, equals("https", ORIGIN))
     measure("addresses of somebody else", elsewhere, empty(ORIGIN), n=asking.requests)
     seen(f"{asking.requests} requests, {len(elsewhere)} addresses of somebody else")

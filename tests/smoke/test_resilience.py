@@ -71,4 +71,4 @@ def _break(window: Window, users: Users, measure: Measure, seen: Seen) -> None:
     measure("the page works once the API does", page.shows(places.READY), is_true(SAID))
     measure("what it said is gone", page.alerts(), empty(SAID))
     way = "a press on Try again" if retry else "opening it anew"
-    seen(f"API broken: the page says {' '.join(alerts) or 'nothing'} It works again after {way}")
+    seen(f"API broken: the page says {' '.join(alerts)!r}; it works again after {way}")

@@ -104,6 +104,14 @@ def reason_of(gate: GateState) -> str:
     return clean(gate.reason).strip() or MEANING[gate.outcome]
 
 
+def tries_of(gate: GateState) -> str:
+    """What a reader should know of earlier tries; empty if none failed."""
+    if not gate.failed_tries:
+        return ""
+    tries = "1 failed try" if gate.failed_tries == 1 else f"{gate.failed_tries} failed tries"
+    return f"{'passed after' if gate.outcome is Outcome.PASS else 'after'} {tries}"
+
+
 def faults_of(state: LaunchState) -> tuple[str, ...]:
     """Names of all faults behind any result that counts; those of runs since repeated stand with the run alone."""
     names: set[str] = set()

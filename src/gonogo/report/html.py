@@ -6,8 +6,8 @@ import base64
 import hashlib
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_IMAGES = {".png": ("png", _PNG), ".jpg": ("jpeg", b"\xff\xd8\xff")}
 _IMAGE_LIMIT = 300_000  # bytes of one picture that is embedded; a larger one is linked
 _IMAGES_LIMIT = 12_000_000  # bytes of all embedded pictures; beyond it a mail server refuses the file
+_SMALL = ".preview.jpg"  # end of the name of a picture's small copy, as gonogo.pictures gives it
+_SHOTS = 3  # pictures of one gate that are shown beside its box
 _LISTED = 24  # obstacles told one by one on the first screen
 
 _TONES = {
@@ -73,6 +76,8 @@ class BoxView:
     mark: Mark
     gates: tuple[tuple[str, str], ...]
     """Gate id and the anchor of its state; an empty anchor if it has none."""
+    pictures: tuple[File, ...] = ()
+    """What its gates saw, small."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,25 @@ class _Shelf:
         folder = self.ledger / "evidence" / run / "target-logs"
         return quote(f"{self.base}/evidence/{run}/target-logs/") if folder.is_dir() else ""
 
-    def take(self, item: Evidence) -> File:
-        """What the page says of one piece of evidence."""
+    def take_all(self, items: Sequence[Evidence]) -> tuple[File, ...]:
+        """What the page says of a gate's evidence; a picture is shown by its small copy, if it has one."""
+        small: dict[str, list[Evidence]] = {}
+        for item in items:
+            if item.name.endswith(_SMALL):
+                small.setdefault(item.name.removesuffix(_SMALL), []).append(item)
+        files = []
+        for item in items:
+            copies = small.get(item.name.removesuffix(".png")) if item.name.endswith(".png") else None
+            if copies:
+                preview = self.take(copies.pop(0))
+                whole = self.take(item, embed=not preview.image)
+                files.append(replace(whole, image=preview.image or whole.image))
+            elif not item.name.endswith(_SMALL):
+                files.append(self.take(item))
+        return tuple(files)
+
+    def take(self, item: Evidence, *, embed: bool = True) -> File:
+        """What the page says of one piece of evidence; a picture that is small enough is in it."""
         path = PurePosixPath(item.path)
         if path.is_absolute() or ".." in path.parts or not path.parts:
             return File(item.name, item.sha256, note="its path leads out of the ledger, so it is not linked")
@@ -135,17 +157,18 @@ class _Shelf:
         file = self.ledger / path
         try:
             size = file.stat().st_size
-            if path.suffix.lower() != ".png" or size >= _IMAGE_LIMIT or size > self.left:
+            kind, magic = _IMAGES.get(path.suffix.lower(), ("", b""))
+            if not kind or not embed or size >= _IMAGE_LIMIT or size > self.left:
                 return File(item.name, item.sha256, href)
             content = file.read_bytes()
         except (OSError, ValueError):
             return File(item.name, item.sha256, href, note="not in the ledger that this report was made from")
         if hashlib.sha256(content).hexdigest() != item.sha256:
             return File(item.name, item.sha256, href, note="changed since it was recorded: digest differs")
-        if not content.startswith(_PNG):
-            return File(item.name, item.sha256, href, note="not a PNG picture, in spite of its name")
+        if not content.startswith(magic):
+            return File(item.name, item.sha256, href, note=f"not a {kind.upper()} picture, in spite of its name")
         self.left -= len(content)
-        image = "data:image/png;base64," + base64.b64encode(content).decode()
+        image = f"data:image/{kind};base64," + base64.b64encode(content).decode()
         return File(item.name, item.sha256, href, image)
 
 
@@ -177,11 +200,14 @@ def render(state: LaunchState, folder: Path, ledger: Path) -> str:
 
 def _phase(state: PhaseState, shelf: _Shelf) -> PhaseView:
     have = {(g.ask.gate, g.ask.on): anchor_of(g) for g in state.gates}
+    gates = tuple(_gate(gate, shelf) for gate in state.gates)
+    shots = {(view.state.ask.gate, view.state.ask.on): _shots(view) for view in gates}
     boxes = tuple(
         BoxView(
             box,
             facts.mark_of(box, state),
             tuple((gate, have.get((gate, box.on), "")) for gate in box.gates),
+            tuple(file for gate in box.gates for file in shots.get((gate, box.on), ())),
         )
         for box in state.phase.boxes
     )
@@ -190,7 +216,7 @@ def _phase(state: PhaseState, shelf: _Shelf) -> PhaseView:
         f"phase-{_slug(state.phase.id)}",
         facts.tally(state.gates),
         boxes,
-        tuple(_gate(gate, shelf) for gate in state.gates),
+        gates,
     )
 
 
@@ -201,8 +227,13 @@ def _gate(state: GateState, shelf: _Shelf) -> GateView:
         anchor_of(state),
         state.ask.gate,
         facts.reason_of(state) if state.outcome is not Outcome.PASS else state.reason.strip(),
-        tuple(shelf.take(item) for item in evidence),
+        shelf.take_all(evidence),
     )
+
+
+def _shots(view: GateView) -> tuple[File, ...]:
+    """Its pictures that are small enough to stand beside a box: those that have a small copy."""
+    return tuple(file for file in view.files if file.image.startswith("data:image/jpeg"))[:_SHOTS]
 
 
 def anchor_of(gate: GateState) -> str:
@@ -270,6 +301,7 @@ def _template() -> Template:
         "names": names_of,
         "tone": tone,
         "slug": _slug,
+        "tries": facts.tries_of,
     }
     env.filters.update(filters)
     env.globals.update(MEANING=facts.MEANING, REHEARSAL=facts.REHEARSAL)

@@ -115,6 +115,7 @@ def _gate(gate: GateState) -> dict[str, Any]:
         "duration_s": _number(result.duration_s) if result else None,
         "finished_at": stamp(result.finished_at) if result else None,
         "run": result.run if result else None,
+        "failed_tries": gate.failed_tries,
         "measurements": [_measurement(m) for m in result.measurements] if result else [],
         "evidence": (
             [{"name": e.name, "path": e.path, "sha256": e.sha256} for e in result.evidence] if result else []

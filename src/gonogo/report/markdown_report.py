@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gonogo.model import GateState, LaunchState, Outcome, PhaseState
-from gonogo.report.facts import REHEARSAL, Obstacle, faults_of, obstacles, reason_of, tally, why
+from gonogo.report.facts import REHEARSAL, Obstacle, faults_of, obstacles, reason_of, tally, tries_of, why
 from gonogo.report.text import one_line, took, when
 
 LIMIT = 1024 * 1024
@@ -126,9 +126,10 @@ def _phase(paper: _Paper, item: PhaseState) -> None:
         paper.add("| Gate | Outcome | Found | Took |", "| --- | --- | --- | ---: |")
     for gate in item.gates:
         waived = " (waived)" if gate.waived else ""
+        tries = f" ({tries_of(gate)})" if gate.failed_tries else ""
         seconds = took(gate.result.duration_s) if gate.result else "—"
         paper.add(
-            f"| `{_code(_name(gate))}` | {_SIGN[gate.outcome]} {gate.outcome}{waived} "
+            f"| `{_code(_name(gate))}` | {_SIGN[gate.outcome]} {gate.outcome}{waived}{tries} "
             f"| {escape(_found(gate))} | {seconds} |"
         )
 

@@ -48,6 +48,11 @@ class Asking:
         except Error:
             return
 
+    @property
+    def asked(self) -> list[str]:
+        """Scheme, host and path of every address."""
+        return sorted({_bare(address) for address in self._addresses})
+
     def elsewhere(self, origin: str, allowed: Sequence[str]) -> list[str]:
         """Scheme, host and path of each address beyond this origin and those that are allowed.
 
@@ -63,7 +68,7 @@ class Asking:
             if parts.scheme in _LOCAL or not parts.scheme or not parts.netloc:
                 continue
             if f"{parts.scheme}://{parts.netloc}" not in fine:
-                found.add(f"{parts.scheme}://{parts.netloc}{parts.path}")
+                found.add(_bare(address))
         return sorted(found)
 
     def _note(self, address: str) -> None:
@@ -76,3 +81,9 @@ class Asking:
     def _hear(self, message: ConsoleMessage) -> None:
         if _BLOCKED.search(message.text):
             self._addresses.update(_ADDRESS.findall(message.text))
+
+
+def _bare(address: str) -> str:
+    """An address without its query, which may say more than it should."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"

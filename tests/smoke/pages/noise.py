@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from playwright.sync_api import ConsoleMessage, Page, Request, Response
+from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response
 
 
 class Noise:
@@ -17,7 +17,7 @@ class Noise:
         self.page_status: int | None = None
         """HTTP status of the newest page itself."""
         page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.page_errors.append(str(error)))
+        page.on("pageerror", self._stumble)
         page.on("requestfailed", self._fail)
         page.on("response", self._answer)
 
@@ -51,6 +51,10 @@ class Noise:
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning", "assert"):
             self._console.append((message.type, message.text, str(message.location.get("url", ""))))
+
+    def _stumble(self, error: Error) -> None:
+        if str(error) not in self.page_errors:
+            self.page_errors.append(str(error))
 
     def _fail(self, request: Request) -> None:
         why = request.failure or "failed"

@@ -11,6 +11,8 @@ from playwright.sync_api import TimeoutError as RanOut
 from tests.smoke.pages import places
 from tests.smoke.pages.screen import Screen
 
+from gonogo import TargetError
+
 # Counts the colours of a PNG; a colour counts if it covers at least a thousandth of the picture.
 _COLOURS = """async (png) => {
   const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
@@ -114,7 +116,13 @@ class Tracking(Screen):
         return places.BASEMAP(self.page).count()
 
     def basemap(self) -> MapPicture:
-        """Looks at the map with markers and controls taken off."""
+        """Looks at the map with markers and controls taken off; without a map there is nothing to see.
+
+        Raises:
+            TargetError: there is no map.
+        """
+        if not self.shows(places.MAP, 1.0):
+            raise TargetError(f"{self.page.url} shows no map{self.excuse()}")
         style = f"{places.OVER_BASEMAP} {{ visibility: hidden !important; }}"
         png = places.MAP(self.page).screenshot(style=style)
         seen = self.page.evaluate(_COLOURS, base64.b64encode(png).decode())
