@@ -18,7 +18,7 @@ COVERED = (PERSONAL, "input[type=password]")
 """What no picture shows, whatever the plan says."""
 SMALL = ".preview.jpg"
 """End of the name of a picture's small copy."""
-_SMALL_WIDTH = 400
+_SMALL_SIZE = (400, 260)
 
 # One rule each: a selector that a browser does not know would take all others with it.
 _COVER = """{0}, {0} * {{
@@ -30,10 +30,10 @@ _COVER = """{0}, {0} * {{
 {0} img, {0} svg, {0} canvas {{ visibility: hidden !important; }}
 """
 
-_SHRINK = """async ([png, width]) => {
+_SHRINK = """async ([png, [width, height]]) => {
   const bytes = Uint8Array.from(atob(png), (c) => c.charCodeAt(0));
   const whole = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
-  const scale = Math.min(1, width / whole.width);
+  const scale = Math.min(1, width / whole.width, height / whole.height);
   const canvas = new OffscreenCanvas(Math.round(whole.width * scale), Math.round(whole.height * scale));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
@@ -85,7 +85,7 @@ def shrunk(page: Page, png: bytes) -> bytes:
     from playwright.sync_api import Error  # noqa: PLC0415 - 0.2 s that only gates with a browser need
 
     with contextlib.suppress(Error):
-        return base64.b64decode(page.evaluate(_SHRINK, [base64.b64encode(png).decode(), _SMALL_WIDTH]))
+        return base64.b64decode(page.evaluate(_SHRINK, [base64.b64encode(png).decode(), list(_SMALL_SIZE)]))
     return b""
 
 
