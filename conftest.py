@@ -32,11 +32,13 @@ AFTER_DEPLOYMENT = {
 PARTS = {
     "inboxes": ("announce.", "services.", "plan."),
     "cache": ("services.", "plan."),
-    "monitoring": ("monitoring.", "plan."),
+    "monitoring": ("monitoring.", "ramp.", "plan."),
     "source": ("release.freeze", "release.tests", "release.audit", "plan."),
 }
 """Parts of the embedded target that only some gates need, and the beginnings of these gates' ids. That of the plan
 wants every variable that launch.toml names to be there."""
+RAMP = "ramp."
+"""Beginning of the ids of the gates that move traffic from the earlier release to the new one: both must run."""
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 20.0
 
@@ -74,6 +76,8 @@ def _embedded(faults: tuple[str, ...], gates: tuple[str, ...]) -> Iterator[Mappi
     idle = [part for part, users in PARTS.items() if not any(gate.startswith(users) for gate in gates)]
     if idle:
         command += ["--without", ",".join(idle)]
+    if any(gate.startswith(RAMP) for gate in gates):
+        command += ["--earlier"]
     if faults:
         command += ["--fault", ",".join(faults)]
     with _fleetboard(command) as line:

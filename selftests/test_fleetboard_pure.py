@@ -36,7 +36,7 @@ def test_every_fault_has_gates_and_a_description() -> None:
     for name, fault in faults.FAULTS.items():
         assert fault.name == name
         assert fault.gates
-        assert all(re.fullmatch(r"[a-z]+\.[a-z-]+", gate) for gate in fault.gates)
+        assert all(re.fullmatch(r"[a-z]+\.[a-z0-9-]+", gate) for gate in fault.gates)
         assert fault.description
         assert "\t" not in fault.description
 

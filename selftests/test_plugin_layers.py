@@ -33,6 +33,7 @@ BELOW_PROBES = (
     "processes",
     "pgsession",
     "transport",
+    "wire",
 )
 BELOW_PROBES += ("dnswire", "dnszones")
 BELOW_PROBES += ("redaction", "timestamps")

@@ -14,10 +14,14 @@ from fleetboard import processes, releases
 from fleetboard.accounts import Directory
 from fleetboard.app.settings import VARIABLE, Settings
 from fleetboard.errors import StartError
+from fleetboard.faults.ramp import BOTH_RELEASES
 from fleetboard.ports import HOST, listening_socket, port_of
 from fleetboard.releases import Release
 
 INSTANCES = ("a", "b")
+EARLIER = "earlier"
+"""The instance of the release before, which stands beside the others while traffic is moved to the new one."""
+
 RUN = "FLEETBOARD_RUN"
 """Environment variable with the folder of the pid files."""
 
@@ -39,6 +43,7 @@ class Applications:
         children: list[processes.Child],
         *,
         run: Path,
+        beside: Sequence[str] = (),
         directory: Directory,
     ) -> None:
         """Open the sockets; starts nothing.
@@ -49,6 +54,7 @@ class Applications:
             logs: folder of the logs.
             children: the servers that must not end; running processes are added to it.
             run: folder of the pid files.
+            beside: names of instances that no deployment and no rollback touches.
             directory: who may sign in.
         """
         self._database_url = database_url
@@ -59,20 +65,20 @@ class Applications:
         self._directory = directory
         self._active = self._faults
         self._children = children
-        self._sockets = {name: listening_socket() for name in INSTANCES}
+        self._sockets = {name: listening_socket() for name in (*INSTANCES, *beside)}
         self._running: dict[str, processes.Child] = {}
         self.releases: dict[str, Release] = {}
         """Release of each instance that was started."""
 
     @property
     def ports(self) -> dict[str, int]:
-        """Loopback port of each instance."""
+        """Loopback port of each instance, also of those beside."""
         return {name: port_of(sock) for name, sock in self._sockets.items()}
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The same with their host."""
-        return {name: f"{HOST}:{port}" for name, port in self.ports.items()}
+        """The same with their host, of those that are deployed to."""
+        return {name: f"{HOST}:{self.ports[name]}" for name in INSTANCES}
 
     def start(self, wanted: Mapping[str, Release], faults: Sequence[str] = ()) -> None:
         """Start these together and wait until each serves; must run in the main thread.
@@ -124,6 +130,18 @@ class Applications:
         for sock in self._sockets.values():
             sock.close()
 
+    def start_beside(self, name: str, release: Release) -> None:
+        """Start one that stays as it is; of the target's faults it has none that is of one release alone.
+
+        Raises:
+            StartError: it ended, or did not serve in time.
+        """
+        reader = self._spawn(name, release, tuple(fault for fault in self._faults if fault in BOTH_RELEASES))
+        try:
+            self._await({reader: name})
+        finally:
+            os.close(reader)
+
     def _spawn(self, name: str, release: Release, faults: tuple[str, ...]) -> int:
         reader, writer = os.pipe()
         fds = (self._sockets[name].fileno(), writer)
@@ -140,9 +158,9 @@ class Applications:
         )
         try:
             child = processes.spawn(
-                f"app-{name}",
+                _process(name),
                 [sys.executable, "-m", "fleetboard.app"],
-                self._logs / f"app-{name}.log",
+                self._logs / f"{_process(name)}.log",
                 env={**os.environ, VARIABLE: settings.to_json(), "PYTHONUNBUFFERED": "1"},
                 fds=fds,
             )
@@ -179,6 +197,11 @@ class Applications:
                 raise StartError(f"{child.name} did not come up within {_START_S:.0f} s: {child.last_words()}")
             if os.read(reader, 1) != b"+":
                 raise StartError(f"{child.name} ended while starting: {child.last_words()}")
+
+
+def _process(name: str) -> str:
+    # Whoever looks for app-* finds what was deployed, and not what stands beside it.
+    return name if name == EARLIER else f"app-{name}"
 
 
 def _rotate(log: Path) -> None:

@@ -87,7 +87,9 @@ def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
         with supervisor.work_folder() as work:
             logs = (arguments.state_dir.absolute() if arguments.state_dir else work) / "logs"
             logs.mkdir(parents=True, exist_ok=True)
-            target = supervisor.Target(names, work, logs, releases.find(arguments.release), arguments.without)
+            target = supervisor.Target(
+                names, work, logs, releases.find(arguments.release), arguments.without, earlier=arguments.earlier
+            )
             try:
                 endpoints = target.start()
                 _announce(endpoints, as_json=arguments.json)
@@ -144,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="PART[,PART]",
         help="Leave these out: inboxes, cache, monitoring, source",
+    )
+    up.add_argument(
+        "--earlier",
+        action="store_true",
+        help="Keep an instance of the release before beside the others, without traffic until it is given a weight",
     )
     up.add_argument("--json", action="store_true", help="Say how to reach it as one line of JSON")
     up.add_argument("--state-dir", type=Path, metavar="DIR", help="Keep the logs in DIR/logs after the end")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from fleetboard import backups, breakage, control, health, migrate
+from fleetboard import backups, breakage, control, health, migrate, proxy
 from fleetboard.errors import OperationError
 from fleetboard.releases import NEW
 from fleetboard.state import State
@@ -19,6 +19,7 @@ from fleetboard.state import State
 _PACKAGE = Path(__file__).parent
 _LIBRARIES = ("itsdangerous", "jinja2", "psycopg", "psycopg-pool", "starlette", "uvicorn")
 _MIN_FREE_BYTES = 50_000_000
+_REFUSED_S = 1.0
 _OBSERVED = ("/api/health", "/api/fleet/vehicles", "/fleet/dashboard", "/ws/positions")
 """Endpoints that users and monitors can't do without."""
 
@@ -125,6 +126,8 @@ def _application(deployment: Deployment) -> str:
     if deployment.dry_run:
         return "it would restart " + ", ".join(state.instances)
     breakage.break_schema(state.database_url, deployment.faults)
+    if "deploy-refuses-connections" in deployment.faults:
+        proxy.Admin(proxy.admin_socket(Path(state.control).parent)).refuse(_REFUSED_S)
     for name in _restarted(deployment):
         control.ask(state.control, do="restart", instance=name, release=NEW.version, faults=list(deployment.faults))
     return ""

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetboard import edge_http, edge_tls, processes
+from fleetboard import edge_http, edge_tls, processes, switching
 from fleetboard.errors import StartError
 from fleetboard.pki import Authority, Identity
 from fleetboard.ports import EDGE, HOST, SECOND_EDGE, listening_socket, port_of
@@ -49,6 +49,7 @@ defaults
     timeout http-request 10s
 frontend web
 {binds}
+    tcp-request connection reject if {{ src -f {refused} }}
 {web}
     default_backend app
 frontend plain
@@ -106,6 +107,7 @@ def bring_up(
     database: int,
     children: list[processes.Child],
     closing: ExitStack,
+    idle: Collection[str] = (),
 ) -> Front:
     """Start HAProxy with everything that it needs, and wait until it serves; must run in the main thread.
 
@@ -119,6 +121,7 @@ def bring_up(
         database: the database's port on the inner side.
         children: gets the process.
         closing: gets what is to be ended after it.
+        idle: backends that get no requests until their weight is raised.
 
     Raises:
         StartError: it is missing, or did not come up.
@@ -138,6 +141,7 @@ def bring_up(
             plain=plain.fileno(),
             database=database,
             second=edge_tls.second(authority, faults, revocations.url),
+            idle=idle,
         )
         child = start(program, config, [web.fileno(), plain.fileno()], log)
         children.append(child)
@@ -165,6 +169,7 @@ def write_config(
     plain: int,
     database: int,
     second: bytes | None = None,
+    idle: Collection[str] = (),
 ) -> Path:
     """Write configuration and certificates where the servers' user can read them; returns the former.
 
@@ -177,6 +182,7 @@ def write_config(
         plain: a listening socket for plain HTTP.
         database: the database's port on the inner side.
         second: chain and key for the second outer address, on the same port; ``None`` if there is only one.
+        idle: backends that get no requests until their weight is raised.
     """
     port = _port(fd)
     binds = [_bind(f"fd@{fd}", work / "web.pem", pem, faults)]
@@ -184,13 +190,20 @@ def write_config(
     if second is not None:
         binds.append(_bind(f"{SECOND_EDGE}:{port}", work / "second.pem", second, faults))
         plain_binds.append(f"    bind {SECOND_EDGE}:{_port(plain)}")
-    lines = [f"    server {name} {HOST}:{port} check inter 1s" for name, port in backends.items()]
+    lines = switching.rules(faults, backends)
+    for name, backend in backends.items():
+        weight = " weight 0" if name in idle else ""
+        lines.append(f"    server {name} {HOST}:{backend} check inter 1s{weight}")
     admin = admin_socket(work)
     admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
     processes.give_away(admin.parent)
     path = work / "haproxy.cfg"
+    refused = _refused(admin)
+    refused.touch()
+    refused.chmod(0o644)
     text = _CONFIG.format(
         socket=admin,
+        refused=refused,
         binds="\n".join(binds),
         web=edge_http.web_rules(faults, port),
         plain="\n".join([*plain_binds, edge_http.plain_rules(faults, port)]),
@@ -220,6 +233,11 @@ def admin_socket(work: Path) -> Path:
     return work / "haproxy" / "admin.sock"
 
 
+def _refused(admin: Path) -> Path:
+    """A list of clients whose connections are refused; nobody, but while somebody says so."""
+    return admin.with_name("refused.lst")
+
+
 class Admin:
     """HAProxy's admin socket: takes servers out of turn and puts them back."""
 
@@ -244,6 +262,17 @@ class Admin:
             StartError: HAProxy does not know the server, or does not answer.
         """
         self._order(f"set server app/{server} state ready")
+
+    def refuse(self, seconds: float) -> None:
+        """Refuse all connections for a while, as if the proxy were stopped and started again.
+
+        Raises:
+            StartError: HAProxy does not answer.
+        """
+        clients = _refused(self._path)
+        self._order(f"add acl {clients} 127.0.0.0/8")
+        time.sleep(seconds)
+        self._order(f"clear acl {clients}")
 
     def _order(self, command: str) -> None:
         if answer := self._ask(command).strip():

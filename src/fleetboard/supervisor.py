@@ -31,8 +31,9 @@ from fleetboard import (
     releases,
     seed,
     state,
+    switching,
 )
-from fleetboard.applications import INSTANCES, RESTART_EVERY_S, RUN, Applications
+from fleetboard.applications import EARLIER, INSTANCES, RESTART_EVERY_S, RUN, Applications
 from fleetboard.control import Control
 from fleetboard.errors import OperationError, StartError
 from fleetboard.pki import Authority
@@ -104,13 +105,21 @@ class Target:
     """One embedded target: PostgreSQL, two application processes, HAProxy, DNS."""
 
     def __init__(
-        self, faults: Sequence[str], work: Path, logs: Path, release: Release = NEW, without: Sequence[str] = ()
+        self,
+        faults: Sequence[str],
+        work: Path,
+        logs: Path,
+        release: Release = NEW,
+        without: Sequence[str] = (),
+        *,
+        earlier: bool = False,
     ) -> None:
         self._faults = tuple(faults)
         self._work = work
         self._logs = logs
         self._release = release
         self._without = tuple(without)
+        self._beside = (EARLIER,) if earlier else ()
         self._directory, self._secrets = accounts.create()
         self._closing = contextlib.ExitStack()
         self._children: list[processes.Child] = []
@@ -143,6 +152,7 @@ class Target:
             database=cluster.port,
             children=self._children,
             closing=self._closing,
+            idle=self._beside,
         )
         self.control = Control(self._work / "control.sock", self._serve)
         self._write_state(cluster, applications)
@@ -176,6 +186,7 @@ class Target:
                 **self._secrets,
                 **self._dns.env,
                 **edge_http.environment(front.plain_port, cluster.port, applications.ports),
+                switching.TRAFFIC: str(self._weights()),
                 **parts.start(around, self._without),
             },
         )
@@ -216,6 +227,16 @@ class Target:
     def _state_file(self) -> Path:
         return self._work / "state.json"
 
+    def _weights(self) -> Path:
+        """The socket on which others set weights."""
+        own = proxy.admin_socket(self._work)
+        if "ws-dropped-at-switch" not in self._faults:
+            return own
+        dropping = switching.Dropping(self._work / "weights.sock", own)
+        dropping.start()
+        self._closing.callback(dropping.stop)
+        return self._work / "weights.sock"
+
     def _start_database(self, authority: Authority, ca_file: Path) -> postgres.Cluster:
         log = self._logs / "postgres.log"
         cluster = postgres.Cluster(postgres.find_bin(self._work), self._work, log, authority, ca_file)
@@ -246,12 +267,20 @@ class Target:
 
     def _start_applications(self, database_url: str) -> Applications:
         self._applications = Applications(
-            database_url, self._faults, self._logs, self._children, run=self._run, directory=self._directory
+            database_url,
+            self._faults,
+            self._logs,
+            self._children,
+            run=self._run,
+            directory=self._directory,
+            beside=self._beside,
         )
         wanted = dict.fromkeys(INSTANCES, self._release)
         if "deploy-leaves-one-behind" in self._faults:
             wanted[INSTANCES[-1]] = OLD
         self._applications.start(wanted)
+        for name in self._beside:
+            self._applications.start_beside(name, OLD)
         return self._applications
 
     def _write_state(self, cluster: postgres.Cluster, applications: Applications) -> None:

@@ -17,9 +17,12 @@ from gonogo.bounds import (
     equals,
     interval_below,
     is_true,
+    no_slower,
     one_of,
     quantile_below,
     rate_below,
+    rate_not_above,
+    share_near,
 )
 from gonogo.errors import GonogoError, InconclusiveError, LedgerError, PlanError, TargetError, ToolError
 from gonogo.model import Outcome, Verdict
@@ -62,12 +65,15 @@ __all__ = [
     "equals",
     "interval_below",
     "is_true",
+    "no_slower",
     "one_of",
     "preview_name",
     "quantile",
     "quantile_below",
     "rate_below",
+    "rate_not_above",
     "read_plan",
+    "share_near",
     "shrunk",
     "take_picture",
 ]

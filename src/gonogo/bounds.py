@@ -147,6 +147,79 @@ def rate_below(limit: float, source: str, confidence: float = 0.95) -> Bound:
     return Bound(f"< {limit:.3g}", source, judge)
 
 
+def rate_not_above(limit: float, source: str, confidence: float = 0.95) -> Bound:
+    """A share of hits is not shown to be ``limit`` or more, by the exact binomial bound.
+
+    It refutes and never proves: for a promise that too few samples could prove, beside a proof of something weaker.
+    """
+
+    def judge(actual: Any, n: int) -> Judgement:
+        if not _is_number(actual) or not 0.0 <= actual <= 1.0:
+            return Judgement(False, note="not a share between 0 and 1")
+        hits = round(actual * n)
+        lower = statistics.rate_lower_bound(hits, n, confidence)
+        note = f"{hits} of {n}; true rate at least {lower:.3%} at {confidence:.0%} confidence"
+        needed = statistics.samples_needed(limit, hits, confidence)
+        return Judgement(lower < limit, (limit - lower) / limit, f"{note}; {needed} samples would prove it")
+
+    return Bound(f"not shown to be >= {limit:.3g}", source, judge)
+
+
+def share_near(planned: float, tolerance: float, source: str, confidence: float = 0.95) -> Bound:
+    """A share of hits is what was planned, within a tolerance, by the exact binomial bounds on both sides.
+
+    Planned shares of 0 and 1 hold for no exception at all. None: n is too small to claim either.
+    """
+
+    def judge(actual: Any, n: int) -> Judgement:
+        if not _is_number(actual) or not 0.0 <= actual <= 1.0:
+            return Judgement(False, note="not a share between 0 and 1")
+        hits = round(actual * n)
+        low, high = (
+            bound(hits, n, confidence) for bound in (statistics.rate_lower_bound, statistics.rate_upper_bound)
+        )
+        note = f"{hits} of {n}; true share {low:.1%} to {high:.1%}"
+        least, most = planned - tolerance, planned + tolerance
+        if (planned in (0.0, 1.0) and actual != planned) or low > most or high < least:
+            return Judgement(False, note=note)
+        return Judgement(True if least <= low and high <= most else None, note=note)
+
+    return Bound(f"{planned:.0%}, give or take {tolerance:.0%}", source, judge)
+
+
+def no_slower(
+    factor: float, slack: float, source: str, *, samples: Sequence[float], than: Sequence[float], q: float = 0.95
+) -> Bound:
+    """The true ``q`` quantile of what ``samples`` were drawn from is at most ``factor`` times that of ``than``.
+
+    Args:
+        factor: e.g. 1.2 for a fifth.
+        slack: difference on top that does not count, in the unit of the samples.
+        source: where the bound comes from.
+        samples: all the single values.
+        than: those of what it is compared with, taken at the same time.
+        q: which quantile; both are bounded at 95 % confidence by order statistics.
+    """
+    mine, theirs = (
+        [(bound(values, q)) for bound in (statistics.quantile_lower_bound, statistics.quantile_upper_bound)]
+        for values in (samples, than)
+    )
+
+    def judge(actual: Any, n: int) -> Judgement:
+        if n != len(samples) or not _is_number(actual):
+            return Judgement(
+                False, note=f"{show(actual)} was given for n={n}, but {len(samples)} samples were kept"
+            )
+        note = f"{show(mine[0])} to {show(mine[1])}, against {show(theirs[0])} to {show(theirs[1])} (n={len(than)})"
+        if mine[1] <= factor * theirs[0] + slack:
+            return Judgement(True, note=note)
+        if mine[0] > factor * theirs[1] + slack:
+            return Judgement(False, note=note)
+        return Judgement(None, note=f"{note}; too few to claim either")
+
+    return Bound(f"<= {factor:g} times the other's + {slack:g}", source, judge)
+
+
 def quantile_below(
     limit: float, source: str, *, samples: Sequence[float], q: float = 0.95, confidence: float = 0.95
 ) -> Bound:

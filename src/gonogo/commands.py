@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gonogo import rampplan
 from gonogo.completeness import variables
 from gonogo.errors import PlanError, ToolError
 from gonogo.ledger import read_ledger
@@ -33,6 +34,8 @@ _TABLES_OF_AREA = {
     "release": ("change",),
     "deploy": ("deploy", "http"),
     "rollback": ("rollback", "deploy", "backup", "database", "http"),
+    "ramp": ("ramp", "http"),
+    "availability": ("availability", "http"),
 }
 _TABLES_OF_GATE = {
     "release.deployed": ("deploy", "http"),
@@ -71,6 +74,8 @@ def plan(arguments: Namespace) -> int:
         for box in phase.phase.boxes:
             if box.kind is BoxKind.SCOPE:
                 print(f"  out of scope: {', '.join(box.gates) or repr(box.text)}: {box.reason}")
+    for sentence in _inconclusive(launch.loaded):
+        print(f"\n{sentence}")
     gaps = list(missing_inputs(launch.loaded))
     print("\nmissing inputs:" if gaps else "\nno input is missing")
     for gap in gaps:
@@ -164,8 +169,6 @@ def missing_inputs(loaded: LoadedPlan) -> Iterator[str]:
             for table in set(_tables(gate)).intersection(TargetSettings.model_fields):
                 tables.setdefault(table, []).append(gate)
         yield from _missing_of(loaded, *described, tables)
-        asked = {ask.gate for ask in asks if ask.on == on}
-        yield from (f"{LAUNCH_FILE}: targets.{described[0]}.{one}" for one in unprovable(described[1], asked))
 
 
 def _missing_of(
@@ -246,6 +249,8 @@ def _where(current: Plan, ask: Ask) -> str:
 def _load(launch: _Launch, gate: GateState) -> str:
     """What a load gate sends at the target."""
     described = launch.loaded.target_settings(gate.ask.on)
+    if described and described[1].ramp and gate.ask.gate.startswith("ramp."):
+        return f"{rampplan.traffic(described[1].ramp, int(gate.ask.gate.partition('.')[2]))}  "
     load = described[1].load if described else None
     if not gate.ask.gate.startswith("load.") or load is None:
         return ""
@@ -255,6 +260,21 @@ def _load(launch: _Launch, gate: GateState) -> str:
     if gate.ask.gate == "load.endurance":
         return f"the steady {max(load.duration_s, load.endurance.duration_s):g} s of the same run  "
     return f"{load.rps:g} RPS for {load.warmup_s + load.duration_s:g} s  "
+
+
+def _inconclusive(loaded: LoadedPlan) -> Iterator[str]:
+    """Sentences about gates that can't conclude as they are planned."""
+    asks = loaded.plan.asks()
+    for on in sorted({ask.on for ask in asks}, key=str):
+        described = loaded.target_settings(on)
+        if described is None:
+            continue
+        name, settings = described
+        gates = {ask.gate for ask in asks if ask.on == on}
+        yield from (f"{LAUNCH_FILE}: targets.{name}.{one}" for one in unprovable(settings, gates))
+        if settings.ramp:
+            users = settings.kind == "production" and settings.ramp.haproxy is not None
+            yield from rampplan.inconclusive(settings.ramp, gates, counts_users=users)
 
 
 def unprovable(settings: TargetSettings, gates: Collection[str]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ARMABLE = ("deploy", "announce", "alerts", "load")
+ARMABLE = ("deploy", "announce", "alerts", "load", "ramp")
 """What a launch can be armed for: what gates do to a target only when they are told to."""
 
 

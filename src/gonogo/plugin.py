@@ -59,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         choices=ARMABLE,
-        help="Really do it to a production target: deploy",
+        help="Really do it to a production target",
     )
     group.addoption(
         "--gonogo-reports",

@@ -24,6 +24,7 @@ from gonogo.tables.http import Http
 from gonogo.tables.load import Load
 from gonogo.tables.monitoring import Monitoring
 from gonogo.tables.notify import Docs, Notify
+from gonogo.tables.ramp import Availability, Ramp
 from gonogo.tables.release import Backup, Database, Deploy, Rollback
 from gonogo.tables.service import Logs, Process, Services
 from gonogo.tables.smoke import Smoke
@@ -54,6 +55,8 @@ class TargetSettings(Table):
     deploy: Deploy | None = None
     rollback: Rollback | None = None
     load: Load | None = None
+    ramp: Ramp | None = None
+    availability: Availability | None = None
     smoke: Smoke | None = None
     edge: Edge | None = None
     process: Process | None = None
@@ -216,8 +219,8 @@ class LaunchFile(Table):
 
 
 _TABLES = (
-    "dns", "tls", "http", "websocket", "database", "backup", "deploy", "rollback", "load", "smoke", "edge",
-    "process", "logs", "services", "monitoring", "notify", "docs", "change",
+    "dns", "tls", "http", "websocket", "database", "backup", "deploy", "rollback", "load", "ramp", "availability",
+    "smoke", "edge", "process", "logs", "services", "monitoring", "notify", "docs", "change",
 )  # fmt: skip
 
 

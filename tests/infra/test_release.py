@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.infra import watching
 from tests.infra.release import (
     OVERTIME,
     health_check,
@@ -91,8 +92,11 @@ def test_run(target: Target, measure: Measure, evidence: EvidenceKeeper) -> None
         raise ToolError(f"deploy.run changes the target {target.name} (kind {target.kind}), so it {way}")
     target.require_own("deploy.run", deploy.run)
     already = ran_already(target, commit)
+    watching.begin(target)
     with target.client() as probe, HealthWatch(health_check(target, probe), deploy.interval_s) as watch:
+        watching.mark(target, watching.BEGUN)
         facts = target.run(deploy.run, timeout_s=deploy.max_s * OVERTIME)
+        watching.mark(target, watching.ENDED)
     evidence.text("output.txt", facts.output)
     evidence.json("health.json", watch_facts(watch.facts))
     bound = (deploy.max_s, target.source("deploy.max_s"))

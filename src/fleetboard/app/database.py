@@ -73,8 +73,13 @@ class Database:
         if self._pool is not None:
             await self._pool.open(wait=True, timeout=_OPEN_S)
             if self._exhausted:
-                self._holders = [asyncio.create_task(self._hold(self._pool)) for _ in range(_MAX_SIZE)]
-                await self._until_exhausted()
+                await self.exhaust()
+
+    async def exhaust(self) -> None:
+        """From now on all connections of the pool are held, but while somebody waits for one."""
+        if self._pool is not None and not self._holders:
+            self._holders = [asyncio.create_task(self._hold(self._pool)) for _ in range(_MAX_SIZE)]
+            await self._until_exhausted()
 
     async def close(self) -> None:
         """Disconnect."""

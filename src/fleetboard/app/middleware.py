@@ -34,12 +34,14 @@ _PROBES = ("/api/health", "/metrics")
 class Observed:
     """ASGI middleware: adds the headers, counts and times each HTTP request but health probes."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, faults: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, release: str, faults: Sequence[str] = ()) -> None:
         self._app = app
         self._metrics = metrics
         allowed = " ".join(["connect-src 'self'", *(host for fault, host in _ASKED.items() if fault in faults)])
         policy = _CSP.replace("connect-src 'self'", allowed)
-        self._headers = [(b"content-security-policy", policy.encode()), *_HEADERS]
+        # Health tells the release as well; while two of them serve, each answer must say whose it is.
+        told = (b"x-release", release.encode())
+        self._headers = [(b"content-security-policy", policy.encode()), *_HEADERS, told]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on; a request whose handler raised counts as 500."""

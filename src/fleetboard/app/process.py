@@ -42,6 +42,7 @@ from fleetboard.app.live import Broadcaster
 from fleetboard.app.metrics import Metrics
 from fleetboard.app.middleware import Observed
 from fleetboard.app.misbehaviour import Misbehaviour
+from fleetboard.app.ramped import Ramped
 from fleetboard.app.sessions import Sessions
 from fleetboard.app.settings import Settings
 from fleetboard.app.state import State
@@ -92,11 +93,12 @@ def build_app(state: State) -> Starlette:
             *pages.routes(faults),
         ],
         middleware=[
-            Middleware(Observed, metrics=state.metrics, faults=faults),
+            Middleware(Observed, metrics=state.metrics, release=state.settings.version, faults=faults),
             Middleware(logs.Logged),
             Middleware(Access, sessions=state.sessions, faults=faults),
             Middleware(Misbehaviour, faults=faults),
             Middleware(Unwell, faults=faults),
+            Middleware(Ramped, faults=faults, version=state.settings.version, database=state.database),
         ],
         exception_handlers={HTTPException: _http_error, InvalidError: _invalid, Exception: _server_error},
         lifespan=lambda _app: _running(state),

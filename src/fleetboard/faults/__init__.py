@@ -15,6 +15,7 @@ from fleetboard.faults import (
     load,
     monitoring,
     notify,
+    ramp,
     release,
     service,
     smoke,
@@ -24,7 +25,7 @@ from fleetboard.faults.fault import Fault
 
 __all__ = ["FAULTS", "Fault", "parse"]
 
-_DOMAINS = (dns, tls, edge, health, service, monitoring, notify, change, database, release, smoke, load)
+_DOMAINS = (dns, tls, edge, health, service, monitoring, notify, change, database, release, smoke, load, ramp)
 
 FAULTS: dict[str, Fault] = {fault.name: fault for domain in _DOMAINS for fault in domain.FAULTS}
 """Every fault by its name, in the order in which they are listed."""
