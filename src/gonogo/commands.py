@@ -74,8 +74,10 @@ def plan(arguments: Namespace) -> int:
         for box in phase.phase.boxes:
             if box.kind is BoxKind.SCOPE:
                 print(f"  out of scope: {', '.join(box.gates) or repr(box.text)}: {box.reason}")
-    for sentence in _inconclusive(launch.loaded):
-        print(f"\n{sentence}")
+    if doubtful := list(_inconclusive(launch.loaded)):
+        print("\ntoo little to prove it:")
+    for sentence in doubtful:
+        print(f"  {sentence}")
     gaps = list(missing_inputs(launch.loaded))
     print("\nmissing inputs:" if gaps else "\nno input is missing")
     for gap in gaps:
