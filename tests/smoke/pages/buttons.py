@@ -121,7 +121,7 @@ class Buttons:
             index, name = found
             names.append(name)
             button = places.BUTTONS(self._page).nth(index)
-            # A map that is still gliding ignores a press, and whoever pressed presses again; a dead button stays dead.
+            # A map that still glides ignores a press, and whoever pressed presses again; a dead button stays dead.
             if not (self._press(button) or self._press(button)):
                 dead.append(name or "a button without a name")
         return Pressed(tuple(names), tuple(dead))
