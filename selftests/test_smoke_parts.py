@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gate_runs import ROOT
 from gonogo.errors import InconclusiveError, ToolError
@@ -106,6 +107,35 @@ def test_production_is_changed_for_the_named_tenant_alone(
 def test_an_account_that_the_plan_lacks_is_said() -> None:
     with pytest.raises(ToolError, match=r"targets\.t\.smoke\.viewer is missing; name an account for the gates"):
         _users("staging", None, {}).credentials("viewer")
+
+
+@pytest.mark.parametrize(
+    ("smoke", "sentence"),
+    [
+        (
+            {"allow_requests": [{"origin": "http://a.test", "reason": "r"}]},
+            "must be an encrypted origin without a path",
+        ),
+        (
+            {"allow_requests": [{"origin": "https://a.test/x", "reason": "r"}]},
+            "must be an encrypted origin without a path",
+        ),
+        (
+            {"allow_requests": [{"origin": "https://u:p@a.test", "reason": "r"}]},
+            "must be an encrypted origin without a path",
+        ),
+        ({"allow_requests": [{"origin": "https://a.test", "reason": ""}]}, "reason"),
+        ({"allow_console": [{"pattern": ".*", "reason": "r"}]}, "matches every line"),
+        ({"allow_console": [{"pattern": "(", "reason": "r"}]}, "is no regular expression"),
+        ({"manager": {"user": "qa", "password": "in the file"}}, "password"),
+        ({"sign_in": "sign-in"}, "must begin with a slash"),
+    ],
+)
+def test_what_the_plan_may_not_say(smoke: dict[str, Any], sentence: str) -> None:
+    targets = {"t": {"kind": "staging", "smoke": smoke}}
+
+    with pytest.raises(ValidationError, match=sentence):
+        LaunchFile.model_validate({"launch": {"project": "p", "version": "1"}, "targets": targets})
 
 
 def test_what_gates_make_can_be_told_by_its_name() -> None:

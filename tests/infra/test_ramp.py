@@ -9,7 +9,7 @@ from tests.infra import watching
 from tests.infra.held import Finding, Held, Watch
 from tests.infra.shifting import Progress, controller, own_traffic, require_armed, settled, taken_back
 
-from gonogo import EvidenceKeeper, InconclusiveError, Measure, Target, TargetError, ToolError
+from gonogo import EvidenceKeeper, InconclusiveError, Measure, Target, TargetError, ToolError, empty
 from gonogo.probes.ramping import Traffic
 from gonogo.probes.traffic import Controller
 
@@ -74,7 +74,8 @@ def run_step(target: Target, measure: Measure, evidence: EvidenceKeeper, share: 
         became = taken_back(target, control, traffic) if bad else ""
         evidence.json("ramp.json", watch.evidence())
     state(target, measure, findings, became)
-    conclude(target, progress, watch, findings, share)
+    if not bad:
+        conclude(target, progress, watch, findings, share)
 
 
 def shift(target: Target, control: Controller, traffic: Traffic, share: int) -> Watch:
@@ -93,16 +94,13 @@ def shift(target: Target, control: Controller, traffic: Traffic, share: int) -> 
 
 
 def state(target: Target, measure: Measure, findings: list[Finding], became: str) -> None:
-    """State what was found.
-
-    Raises:
-        TargetError: some of it is bad, and the share was taken back.
-    """
+    """State what was found; that the share was taken back comes first, as it is what people must know."""
+    if became:
+        bad = [one.name for one in findings if one.bad]
+        name = f"ROLLBACK of {target.version}: {became}; what does not hold"
+        measure(name, bad, empty("playbook: a release that does not hold is taken back"), n=len(findings))
     for one in findings:
         measure(one.name, one.actual, one.bound, unit=one.unit, n=one.n)
-    if became:
-        why = "; ".join(one.sentence for one in findings if one.bad)
-        raise TargetError(f"ROLLBACK of {target.version}: {why}; {became}")
 
 
 def conclude(target: Target, progress: Progress, watch: Watch, findings: list[Finding], share: int) -> None:

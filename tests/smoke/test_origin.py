@@ -23,7 +23,7 @@ ALIVE = "playbook: every button does something"
 def test_origin(users: Users, target: Target, measure: Measure, seen: Seen, evidence: EvidenceKeeper) -> None:
     """Every page asks the launched origin alone, over TLS, is styled, and each of its buttons does something."""
     smoke = target.settings("smoke")
-    window = users.at(MANAGER, smoke.dashboard, prepare=_prepare)
+    window = users.at(MANAGER, smoke.analytics, prepare=_prepare)
     asking, quiet = window.prepared
     quiet.guard(window.page)
     pressed = 0

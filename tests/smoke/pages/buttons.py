@@ -120,7 +120,9 @@ class Buttons:
         while (found := self._next(done) or self._next_after_answers(done)) is not None:
             index, name = found
             names.append(name)
-            if not self._press(places.BUTTONS(self._page).nth(index)):
+            button = places.BUTTONS(self._page).nth(index)
+            # A map that still glides ignores a press, and whoever pressed presses again; a dead button stays dead.
+            if not (self._press(button) or self._press(button)):
                 dead.append(name or "a button without a name")
         return Pressed(tuple(names), tuple(dead))
 
