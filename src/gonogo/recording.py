@@ -23,7 +23,14 @@ _MOST_LINES = 5000
 _SHORTEST = 4
 """A shorter text stands in too many words to be taken out by value."""
 
-_MARK = "([selectors, mark]) => document.querySelectorAll(selectors).forEach((one) => one.setAttribute(mark, ''))"
+# Marks what is personal, and writes the style sheets into the page: a trace that begins now would not have them.
+_MARK = """([selectors, mark]) => {
+  document.querySelectorAll(selectors).forEach((one) => one.setAttribute(mark, ""));
+  const rules = (sheet) => { try { return [...sheet.cssRules].map((rule) => rule.cssText); } catch { return []; } };
+  const style = document.createElement("style");
+  style.textContent = [...document.styleSheets].flatMap(rules).join("\\n");
+  document.head?.append(style);
+}"""
 
 
 class Recording:

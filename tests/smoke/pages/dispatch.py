@@ -70,8 +70,7 @@ class Dispatch(Screen):
         """The vehicles that the dialog recommends, best first; empty if there are none in time."""
         dialog = places.assignment(reference)(self.page)
         rows = places.RECOMMENDATIONS(dialog)
-        if not self.becomes(rows, "visible", within_s):
-            return []
+        self.becomes(rows.or_(places.NO_RECOMMENDATION(dialog)), "visible", within_s)
         return [self._offer(row) for row in rows.all()]
 
     def settles(self, reference: str) -> bool:
