@@ -49,7 +49,7 @@ def test_our_own_rehearsal_concludes_at_each_step(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
 
     assert "can't conclude" not in out
-    assert "300 RPS for 10.5 s" in out
+    assert "200 RPS for 15.75 s" in out
 
 
 @pytest.mark.parametrize(
