@@ -15,11 +15,12 @@ from websockets.sync.server import ServerConnection, serve
 import servers
 from gate_calls import call, gates, target_of
 from gate_runs import once, run_gates
+from gonogo.arrivals import Stretch
 from gonogo.errors import PlanError, ToolError
 from gonogo.launchfile import load_launch_file
 from gonogo.ledger import Redactor
 from gonogo.loading import load_plan
-from gonogo.probes.load import Plan, run
+from gonogo.probes.load import Plan, Request, run
 from gonogo.scratching import secrets_of
 from gonogo.target import Target
 from plugin_example import SETTINGS, Launch
@@ -195,14 +196,14 @@ def test_a_load_carries_them_and_no_process_shows_them() -> None:
             connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")
 
     with servers.serve(handler) as server:
-        asked = Plan(server.url, (("/a", 1),), 10.0, 1.0, warmup_s=0.0, credentials={"X-Who": VALUE})
+        asked = Plan(server.url, (Request("/a"),), (Stretch("steady", 10, 1),), headers={"X-Who": VALUE})
         facts = run(asked, LOCUSTFILE)
 
-    assert len(requests) == facts.sent == facts.kinds["HTTP 401"] == 10
+    assert len(requests) == len(facts.rows) == facts.of("steady").kinds["HTTP 401"] == 10
     assert all(VALUE.encode() in request for request in requests)
     assert any(b"locust" in line for line in arguments)
     assert VALUE.encode() not in b"".join(arguments)
-    assert VALUE not in facts.log + json.dumps(facts.summary()) + repr(facts) + repr(asked)
+    assert VALUE not in facts.log + json.dumps(facts.document()) + repr(facts) + repr(asked)
 
 
 def _command_lines() -> Iterator[bytes]:

@@ -80,11 +80,11 @@ def _operate(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
 
 def _up(names: tuple[str, ...], arguments: argparse.Namespace) -> int:
     # Imported here: listing the faults needs neither a database driver nor a certificate library.
-    from fleetboard import supervisor  # noqa: PLC0415
+    from fleetboard import supervisor, workplace  # noqa: PLC0415
 
     signals = supervisor.Signals()
     try:
-        with supervisor.work_folder() as work:
+        with workplace.work_folder() as work:
             logs = (arguments.state_dir.absolute() if arguments.state_dir else work) / "logs"
             logs.mkdir(parents=True, exist_ok=True)
             target = supervisor.Target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fleetboard import postgres, processes, supervisor
+from fleetboard import postgres, processes, supervisor, workplace
 from fleetboard.pki import Authority
 
 
@@ -24,7 +24,7 @@ def up(folder: Path | None, *, stop_on_eof: bool) -> int:
     signals = supervisor.Signals()
     child: processes.Child | None = None
     try:
-        with supervisor.work_folder() as work:
+        with workplace.work_folder() as work:
             try:
                 authority = Authority.create()
                 ca_file = work / "root.pem"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import string
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -248,3 +250,21 @@ def split_host_port(text: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not host:
         raise ValueError(f"{text!r} must be written as address:port, e.g. 127.0.0.1:53")
     return host.strip("[]"), int(port)
+
+
+def expanded(pattern: str, environment: Mapping[str, str], key: str = "") -> str:
+    """A setting with each ``$NAME`` replaced by that variable; ``$$`` is a dollar sign.
+
+    Args:
+        pattern: as launch.toml has it.
+        environment: the variables.
+        key: named in the error in place of the text, which may be secret.
+
+    Raises:
+        ToolError: a variable is not set.
+    """
+    try:
+        return string.Template(pattern).substitute(environment)
+    except (KeyError, ValueError) as error:
+        what = key or repr(pattern)
+        raise ToolError(f"launch.toml: {what} names a variable that is not set ({error}); export it") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import string
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gonogo.addresses import is_address
 from gonogo.errors import TargetError, ToolError
-from gonogo.network import addresses_of
 from gonogo.plan import LAUNCH_FILE
 from gonogo.processes import CommandFacts, run_command
-from gonogo.settings import LaunchFile, Person, TargetSettings, split_host_port, unset, value_of
+from gonogo.resolving import look_up
+from gonogo.settings import LaunchFile, Person, TargetSettings, expanded, split_host_port, unset, value_of
 from gonogo.tables.base import FromEnv
 from gonogo.tables.http import Http, header_problem
 from gonogo.tables.release import commit_hash
@@ -198,21 +196,25 @@ class Target:
         """
         if self.kind == "production":
             return ""
-        others = self._plan.targets if self._plan else {}
-        for name, other in others.items():
-            host = urlsplit(other.base_url or "").hostname
-            if other.kind != "production" or name in allowed or not host:
-                continue
-            if host == self.host.lower():
-                return (
-                    f"{self.host} is the host of {name}, a production target; correct targets.{self.name}.base_url"
-                )
+        for name, other in (self._plan.targets if self._plan else {}).items():
+            if other.kind == "production" and name not in allowed and (why := self._same_as(name, other)):
+                return why
+        return ""
+
+    def _same_as(self, name: str, other: TargetSettings) -> str:
+        """Why another target is the same machine as this one; empty if it is not."""
+        host = urlsplit(other.base_url or "").hostname
+        if host == self.host.lower():
+            return f"{self.host} is the host of {name}, a production target; correct targets.{self.name}.base_url"
+        theirs: list[str] = []
+        if host:
             with contextlib.suppress(TargetError):  # a production that has no address yet can't be hit
-                if shared := sorted(set(self.addresses).intersection(self._look_up(host, other))):
-                    return (
-                        f"{self.host} resolves to {shared[0]}, which is an address of {name}, a production target; "
-                        f"correct it, or name {name!r} in load.shared_with if that is meant"
-                    )
+                theirs = look_up(host, other, split_host_port(other.resolver) if other.resolver else None)
+        if shared := sorted(set(self.addresses if theirs else ()).intersection(theirs)):
+            return (
+                f"{self.host} resolves to {shared[0]}, which is an address of {name}, a production target; "
+                f"correct it, or name {name!r} in load.shared_with if that is meant"
+            )
         return ""
 
     @property
@@ -255,7 +257,7 @@ class Target:
         Raises:
             ToolError: a variable is not set.
         """
-        return _expanded(text, self.environment)
+        return expanded(text, self.environment)
 
     def secret(self, setting: str | FromEnv, key: str) -> str:
         """A secret of the plan: a text with ``$NAME``, or what a variable of :attr:`environment` holds.
@@ -268,7 +270,7 @@ class Target:
             ToolError: a variable is not set.
         """
         if isinstance(setting, str):
-            return _expanded(setting, self.environment, key)
+            return expanded(setting, self.environment, key)
         value = self.environment.get(setting.env)
         if not value:
             raise ToolError(unset(key, setting.env))
@@ -323,7 +325,7 @@ class Target:
             TargetError: the name has no address.
         """
         if host not in self._addresses:
-            self._addresses[host] = self._look_up(host)
+            self._addresses[host] = look_up(host, self._settings, self.resolver)
         return self._addresses[host]
 
     @property
@@ -399,32 +401,3 @@ class Target:
         """Close the connections that were kept."""
         if "_http" in self.__dict__:
             self._http.close()
-
-    def _look_up(self, host: str, other: TargetSettings | None = None) -> list[str]:
-        """Addresses of a name as this target's settings give them, or those of ``other``."""
-        settings = other or self._settings
-        resolver = self.resolver if other is None else split_host_port(other.resolver) if other.resolver else None
-        if host in settings.address:
-            return [settings.address[host]]
-        if is_address(host):
-            return [host]
-        if resolver:
-            from gonogo.probes.dns import resolve  # noqa: PLC0415 - 0.2 s that only a plan with a resolver needs
-
-            limits = settings.dns
-            timeout_s = limits.timeout_s if limits else 5.0
-            found = [v for kind in ("A", "AAAA") for v in resolve(host, kind, resolver, timeout_s).values]
-        else:
-            found = addresses_of(host)
-        if not found:
-            raise TargetError(f"{host} has no address (neither A nor AAAA record)")
-        return found
-
-
-def _expanded(pattern: str, environment: Mapping[str, str], key: str = "") -> str:
-    """The text with its variables filled in; an error names the key in place of a text that may be secret."""
-    try:
-        return string.Template(pattern).substitute(environment)
-    except (KeyError, ValueError) as error:
-        what = key or repr(pattern)
-        raise ToolError(f"launch.toml: {what} names a variable that is not set ({error}); export it") from None
