@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from fleet import Fleet, fleet
 from fleetboard import accounts
+from gate_calls import target_at
 from gate_runs import run_gates
 from gonogo.model import Outcome
+from smoke_calls import browser_for, call_page
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +70,26 @@ def _lists(up: Fleet) -> dict[str, list[str]]:
         }
 
 
+def _leave_behind(up: Fleet) -> None:
+    """What a run that was killed may have made."""
+    due = {"dueAt": "2027-06-01T08:00:00Z", "origin": "Depot North", "destination": "Turku", "weightKg": 10}
+    day = (datetime.now(UTC) + timedelta(days=5)).date().isoformat()
+    with contextlib.closing(target_at(up.info)) as target:
+        password = up.info["env"][PASSWORDS["FIRST"]]
+        with target.session("mira", password) as manager:
+            load = manager.request(
+                "POST", "/api/fleet/loads", json={"reference": "GONOGO-old", "cargo": "timber", **due}
+            )
+            record = {"vehicleId": "V-002", "kind": "tyres", "scheduledOn": day, "note": "GONOGO-old"}
+            assert load.status == 201
+            best = manager.get(f"/api/fleet/loads/{load.json()['id']}/recommendations").json()["items"][0][
+                "vehicle"
+            ]["id"]
+            path = f"/api/fleet/loads/{load.json()['id']}/assignment"
+            assert manager.request("POST", path, json={"vehicleId": best}).status == 200
+            assert manager.request("POST", "/api/fleet/maintenance", json=record).status == 201
+
+
 def _people(up: Fleet) -> list[str]:
     with up.target.client() as client:
         drivers = client.get("/api/fleet/drivers", params={"limit": 500}).json()["items"]
@@ -91,6 +115,7 @@ def test_evidence_of_red_gates_helps_and_tells_nobody_s_secrets(
         monkeypatch.setenv(name, up.info["env"][variable])
     (tmp_path / "launch.toml").write_text(PLAN.format(**up.info), encoding="utf-8")
     before = _lists(up)
+    _leave_behind(up)
     chosen = " or ".join(sorted(RED | GREEN))
     arguments = [
         f"--gonogo-launch-file={tmp_path / 'launch.toml'}",
@@ -119,6 +144,19 @@ def test_evidence_of_red_gates_helps_and_tells_nobody_s_secrets(
         if secret.encode() in data
     ]
     assert told == []
+
+
+@pytest.mark.parametrize("gate", ["smoke.dispatch", "smoke.maintenance", "smoke.api", "smoke.mobile"])
+def test_on_production_without_a_tenant_only_reading_is_tried(gate: str, up: Fleet) -> None:
+    before = _lists(up)
+    with contextlib.closing(target_at(up.info, smoke={"tenant": None})) as target, browser_for(target) as browser:
+        target.kind = "production"
+        found = call_page(gate, target, browser)
+
+    assert found.outcome is Outcome.INCONCLUSIVE, found.reason
+    assert "was not tried: rehearsal is production and launch.toml names no smoke.tenant" in found.reason
+    assert len(found.measurements) > 2
+    assert _lists(up) == before
 
 
 def test_a_trace_has_the_steps_and_the_page_at_their_end(

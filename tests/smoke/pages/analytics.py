@@ -73,7 +73,7 @@ class Analytics(Screen):
 
     def pointed_at(self, name: str, position: int, count: int) -> list[str]:
         """What the legend tells while the mouse is over one of so many bars: label and value."""
-        plot = self.chart(name).locator(".u-over")
+        plot = places.PLOT_AREA(self.chart(name))
         try:
             plot.scroll_into_view_if_needed()
             box = plot.bounding_box()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import BrowserContext, Page, Request, Route, WebSocketRoute
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute
 
 
 class LiveConnection:
@@ -62,10 +62,6 @@ class BrokenApi:
     def mend(self) -> None:
         """Lets the server answer again."""
         self._page.unroute(self._pattern)
-
-    def is_it(self, request: Request) -> bool:
-        """Whether a request is one of these."""
-        return bool(self._pattern.match(request.url))
 
     def _break(self, route: Route) -> None:
         self.answered += 1

@@ -11,10 +11,10 @@ from tests.smoke.pages import places
 from tests.smoke.pages.places import Place
 from tests.smoke.pages.screen import Screen
 
-_ROWS = """(rows, [id, field]) => rows.map((row) => Object.fromEntries([
+_ROWS = """(rows, [id, field, value]) => rows.map((row) => Object.fromEntries([
   ["id", row.getAttribute(id)],
   ...[...row.querySelectorAll(`[${field}]`)].map((cell) => [
-    cell.getAttribute(field), cell.dataset.value ?? cell.innerText.trim(),
+    cell.getAttribute(field), cell.getAttribute(value) ?? cell.innerText.trim(),
   ]),
 ]))"""
 _COUNT_IS = "([element, count]) => parseInt(element.textContent.replace(/\\D/g, ''), 10) === count"
@@ -36,7 +36,7 @@ class Maintenance(Screen):
 
     def rows(self) -> list[dict[str, str]]:
         """The records on this page of the table: ``id``, and each cell by its field."""
-        found = places.RECORDS(self.page).evaluate_all(_ROWS, [places.RECORD, places.FIELD])
+        found = places.RECORDS(self.page).evaluate_all(_ROWS, [places.RECORD, places.FIELD, places.CELL_VALUE])
         return [{key: str(value) for key, value in row.items()} for row in found]
 
     def count(self) -> int | None:

@@ -47,7 +47,6 @@ def _with(attribute: str, value: str) -> str:
 
 READY = css("body[data-ready=true]")
 """There once the page's first data is drawn."""
-TITLE = role("heading", "Fleet Manager Dashboard", level=1)
 NAVIGATION = role("navigation", "Main")
 TRACKING, DISPATCH, MAINTENANCE, ANALYTICS = "Tracking", "Dispatch", "Maintenance", "Analytics"
 LINKS = (TRACKING, DISPATCH, MAINTENANCE, ANALYTICS)
@@ -80,7 +79,6 @@ SIGN_IN = role("button", "Sign in")
 
 MAP = testid("map")
 MARKER = ".vehicle-marker"
-MARKERS = css(MARKER)
 VEHICLE = "data-vehicle"
 """Attribute of a marker, and of the details: whose they are."""
 BASEMAP = css("[data-testid=map] canvas, [data-testid=map] img.leaflet-tile-loaded")
@@ -89,10 +87,8 @@ OVER_BASEMAP = f"{MARKER}, [data-testid=details], .leaflet-control-container, .s
 """What may lie over the base map and must not be taken for it."""
 DETAILS = testid("details")
 FIELD = "data-field"
-CLOSE_DETAILS = role("button", "Close details")
 ROW = "data-vehicle-row"
 ROWS = css(f"[{ROW}]")
-FIND_VEHICLE = label("Find a vehicle")
 
 
 def marker(vehicle: str) -> Place:
@@ -147,6 +143,8 @@ def recommendation(vehicle: str) -> Place:
 
 RECORDS = css("[data-record]")
 RECORD = "data-record"
+CELL_VALUE = "data-value"
+"""Attribute of a record's cell: the value as the API has it, if it reads otherwise."""
 RECORD_COUNT = testid("record-count")
 FILTERS = role("form", "Filters")
 STATUS_FILTER, VEHICLE_FILTER, FROM_FILTER, TO_FILTER = (
@@ -178,6 +176,8 @@ CHARTS = ("utilisation", "on-time", "cost-per-mile", "fuel")
 """Names of the charts, which are those of the API as well."""
 CHART_STATE = "data-state"
 PLOT = css("canvas")
+PLOT_AREA = css(".u-over")
+"""The part of it that has the bars."""
 LEGEND = css(".u-legend .u-value")
 """What the legend tells while somebody points at the chart."""
 SUMMARY = css("[data-summary]")
