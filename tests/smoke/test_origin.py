@@ -25,19 +25,17 @@ def test_origin(users: Users, target: Target, measure: Measure, seen: Seen, evid
     smoke = target.settings("smoke")
     window = users.at(MANAGER, smoke.analytics, prepare=_prepare)
     asking, quiet = window.prepared
-    quiet.guard(window.page)
     pressed = 0
     for name, page in _pages(window).items():
-        quiet.quiet = False
         page.enter()
         styles = styles_of(window.page)
         measure(f"{name}: style sheets", styles.sheets, at_least(1, STYLED))
         measure(f"{name}: style sheets without a rule", list(styles.blank), empty(STYLED))
         measure(f"{name}: parts without any style", list(styles.plain), empty(STYLED))
-        quiet.quiet = True
         asking.look(window.page)
-        found = Buttons(window.page, page.enter).press_all()
-        asking.look(window.page)
+        with quiet.around(window.page):
+            found = Buttons(window.page, page.enter).press_all()
+            asking.look(window.page)
         pressed += len(found.names)
         measure(f"{name}: buttons that do nothing", list(found.dead), empty(ALIVE), n=max(1, len(found.names)))
         seen(f"{name}: {styles.sheets} style sheets, {len(found.names)} buttons pressed, {len(found.dead)} dead")

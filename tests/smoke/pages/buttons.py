@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from playwright.sync_api import BrowserContext, Error, Locator, Page, Route, WebSocketRoute
 from playwright.sync_api import TimeoutError as RanOut
 from tests.smoke.pages import places
 
+_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 EFFECT_S = 2.0
 """Within it something must be seen to happen."""
 MANY = 6
@@ -71,14 +72,25 @@ class Quiet:
 
     def __init__(self, context: BrowserContext) -> None:
         """Stands between; call before the first page is opened."""
-        self.quiet = False
+        self._quiet = False
         self.kept_back = 0
         """Writing requests that were answered here."""
         context.route_web_socket(re.compile(".*"), self._feed)
 
-    def guard(self, page: Page) -> None:
-        """Answers whatever writes in the server's place, from now on."""
+    @contextlib.contextmanager
+    def around(self, page: Page) -> Iterator[None]:
+        """Meanwhile whatever writes is answered here, and nothing comes over the live connection.
+
+        At the end the page is left, so that nothing that was pressed comes through later.
+        """
+        self._quiet = True
         page.route("**/*", self._pass)
+        try:
+            yield
+        finally:
+            page.goto("about:blank")
+            page.unroute("**/*", self._pass)
+            self._quiet = False
 
     def _pass(self, route: Route) -> None:
         if route.request.method in _READS:
@@ -91,7 +103,7 @@ class Quiet:
         server = socket.connect_to_server()
 
         def forward(message: str | bytes) -> None:
-            if not self.quiet:
+            if not self._quiet:
                 socket.send(message)
 
         server.on_message(forward)
@@ -111,7 +123,10 @@ class Buttons:
         self._page = page
         self._reopen = reopen
         self._requests = self._answered = 0
-        page.on("request", lambda _: self._count())
+        self._open = 0
+        page.on("request", lambda _: self._count(1))
+        page.on("requestfinished", lambda _: self._count(-1))
+        page.on("requestfailed", lambda _: self._count(-1))
 
     def press_all(self) -> Pressed:
         """Presses each of them, also those that appear on the way, and takes back what can be taken back."""
@@ -154,7 +169,9 @@ class Buttons:
             return None
         self._answered = self._requests
         with contextlib.suppress(RanOut):
-            self._page.wait_for_load_state("networkidle", timeout=EFFECT_S * 1000)
+            while self._open:
+                self._page.wait_for_event("requestfinished", timeout=EFFECT_S * 1000)
+            self._page.evaluate(_DRAWN)
         return self._next(done)
 
     def _press(self, button: Locator) -> bool:
@@ -178,5 +195,6 @@ class Buttons:
             self._page.keyboard.press("Escape")
             places.DIALOG(self._page).first.wait_for(state="hidden")
 
-    def _count(self) -> None:
-        self._requests += 1
+    def _count(self, change: int) -> None:
+        self._open += change
+        self._requests += change > 0

@@ -7,6 +7,12 @@ from playwright.sync_api import TimeoutError as RanOut
 from tests.smoke.pages import places
 
 _WIDTH = "() => Math.max(document.documentElement.scrollWidth, document.body?.scrollWidth ?? 0)"
+_BROUGHT = """(element) => {
+  element.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+  const { left, right, width, height } = element.getBoundingClientRect();
+  const seen = getComputedStyle(element).visibility === "visible" && width > 0 && height > 0;
+  return { left, right, seen };
+}"""
 _REACH_MS = 2000
 
 
@@ -34,8 +40,7 @@ def out_of_reach(page: Page, most: int) -> list[str]:
 
 def _reached(element: Locator, most: int) -> bool:
     try:
-        element.scroll_into_view_if_needed(timeout=_REACH_MS)
-        box = element.bounding_box(timeout=_REACH_MS)
+        found = element.evaluate(_BROUGHT, timeout=_REACH_MS)
     except RanOut:
         return False
-    return box is not None and box["width"] > 0 and box["x"] >= -1 and box["x"] + box["width"] <= most + 1
+    return bool(found["seen"]) and found["left"] >= -1 and found["right"] <= most + 1
