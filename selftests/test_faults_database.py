@@ -261,14 +261,14 @@ def test_a_pool_whose_role_does_not_exist_is_an_error(postgres: PostgresServer, 
 def test_a_pool_that_its_role_or_database_would_stop_is_told(postgres: PostgresServer, golden: str) -> None:
     with broken(postgres, golden) as url, psycopg.connect(postgres.admin_url, autocommit=True) as admin:
         name = url.partition("?")[0].rpartition("/")[2]
-        admin.execute("ALTER ROLE fleet_app CONNECTION LIMIT 19")
-        admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 20".encode())
+        admin.execute("ALTER ROLE fleet_app CONNECTION LIMIT 29")
+        admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 30".encode())
         try:
             called = call(gates.test_capacity, at(url))
         finally:
             admin.execute("ALTER ROLE fleet_app CONNECTION LIMIT -1")
 
-    assert called.bad == {"connection limit of role fleet_app": 19}, reasons(called)
+    assert called.bad == {"connection limit of role fleet_app": 29}, reasons(called)
     assert called[f"connection limit of database {name}"].ok is True
 
 

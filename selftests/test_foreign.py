@@ -30,7 +30,7 @@ BOXES = {
 }
 REST = (
     "dns.* health.endpoints-all health.truthful stats.* websocket.* process.* logs.* services.* monitoring.* announce.* "
-    "docs.* plan.* release.* deploy.* database.* backup.* rollback.* smoke.* load.*"
+    "docs.* plan.* release.* deploy.* database.* backup.* rollback.* smoke.* load.* ramp.* availability.*"
 )
 HEALTHY = '{"status": "healthy"}'
 
