@@ -156,7 +156,7 @@ def _haproxy() -> dict[str, Any]:
 @pytest.mark.alone
 def test_new_release_slower(tmp_path: Path) -> None:
     with fleet("--earlier", "--fault", "new-release-slower") as up:
-        called = step(target_of(up, tmp_path, held=10, rps=80.0, hold_s=4.0), 50)
+        called = step(target_of(up, tmp_path, held=10, rps=80.0, hold_s=4.0, slack_ms=20.0), 50)
 
         rolled_back(called, "the same against the earlier release's")
         assert 380 < called["p95 of the new release"].actual < 480
@@ -170,8 +170,11 @@ def test_new_release_errors(up: Fleet, tmp_path: Path) -> None:
         # At a real rate, or the one in a hundred would hardly come; stopped once it is certain.
         called = step(target_of(up, tmp_path, held=10, rps=120.0, hold_s=8.0), 50)
 
-    rolled_back(called, "the same against what the launch promises", beside="requests lost in the switch")
-    assert "x HTTP 500" in called["error rate"].name
+    # The one in a hundred may be the one that comes while the share is being set: then nothing is held any more.
+    switch = "requests lost in the switch"
+    lost = [taken for taken in called.measurements if switch in taken.name and taken.ok is False]
+    rolled_back(called, *([] if lost else ["the same against what the launch promises"]), beside=switch)
+    assert lost or "x HTTP 500" in called["error rate"].name
 
 
 @pytest.mark.alone
