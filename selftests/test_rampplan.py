@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,11 @@ def test_our_own_rehearsal_concludes_at_each_step(capsys: pytest.CaptureFixture[
 def test_a_ramp_that_can_not_be_meant_is_refused(keys: dict[str, Any], word: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=word):
         Ramp.model_validate({**COMMAND, **keys})
+
+
+def test_our_own_rehearsal_would_tell_a_release_that_is_slower_by_30_percent() -> None:
+    """As the fault new-release-slower is: 390 ms where the earlier release takes 300 ms."""
+    launch = tomllib.loads((ROOT / "launch.toml").read_text(encoding="utf-8"))
+    ramp = Ramp.model_validate(launch["targets"]["rehearsal"]["ramp"])
+
+    assert 300.0 * (1 + ramp.max_slower) + ramp.slack_ms < 0.97 * 390.0
