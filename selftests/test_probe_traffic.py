@@ -219,8 +219,9 @@ def test_nginx_is_given_a_new_file_and_the_one_before_if_it_does_not_take_it() -
         with program(command, port) as process:
             control = Nginx(template, file, [*command, "-s", "reload"], run)
             for share, expected in ((0.1, 20), (0.5, 100), (0.0, 0), (1.0, 200)):
+                before = children(process.pid)
                 assert "was written" in control.set(share)
-                settled(port, share)
+                replaced(process.pid, before)
                 assert asked(port, 200)["new"] == pytest.approx(expected, abs=3), share
 
             good = file.read_bytes()
@@ -232,11 +233,16 @@ def test_nginx_is_given_a_new_file_and_the_one_before_if_it_does_not_take_it() -
             assert process.poll() is None
 
 
-def settled(port: int, share: float) -> None:
-    """A reload is carried out a moment after it was ordered; the old workers answer until then."""
-    end = time.monotonic() + 5
-    while abs(asked(port, 20)["new"] / 20 - share) > 0.1 and time.monotonic() < end:
-        time.sleep(0.05)
+def children(pid: int) -> set[str]:
+    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def replaced(pid: int, before: set[str]) -> None:
+    """A reload is carried out a moment after it was ordered; the old workers answer until they have ended."""
+    end = time.monotonic() + 10
+    while not (now := children(pid)) or now & before:
+        assert time.monotonic() < end, f"nginx still has the workers {now & before}"
+        time.sleep(0.02)
 
 
 def test_a_template_must_have_both_places(tmp_path: Path) -> None:
