@@ -39,15 +39,23 @@ def browser_for(*targets: Target) -> Iterator[Browser]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def call_page(gate: str, target: Target, browser: Browser) -> Called:
-    """Run one gate's body in windows of its own, and judge it as the plugin does."""
+def call_page(gate: str, target: Target, browser: Browser, sessions: dict[Any, Any] | None = None) -> Called:
+    """Run one gate's body in windows of its own, and judge it as the plugin does.
+
+    Args:
+        gate: its id.
+        target: is started.
+        browser: knows the target.
+        sessions: who is signed in already, from one call to the next; nobody if ``None``.
+    """
     function = gates()[gate]
     from tests.smoke.users import Users  # noqa: PLC0415 - found once the gates are
 
+    known = {} if sessions is None else sessions
     with _windows(browser) as new_context:
 
         def body(target: Target, measure: Measure, evidence: EvidenceKeeper, seen: Seen) -> None:
-            with contextlib.closing(Users(new_context, target, evidence, _hide, seen)) as users:
+            with contextlib.closing(Users(new_context, target, evidence, _hide, seen, sessions=known)) as users:
                 given = {"users": users, "target": target, "measure": measure, "evidence": evidence, "seen": seen}
                 function(**{name: given[name] for name in inspect.signature(function).parameters})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -127,6 +128,25 @@ def test_the_healthy_target_is_green(gate: str, up: Fleet, target: Target, chrom
 
     assert (found.outcome, found.reason) == (Outcome.PASS, "")
     assert found.evidence
+
+
+def test_a_gate_goes_on_with_a_session_and_replaces_one_that_is_not_taken(
+    up: Fleet, target: Target, chromium: Browser
+) -> None:
+    up.become()
+    sessions: dict[Any, Any] = {}
+    said = []
+    for _ in range(3):
+        found = call_page("smoke.analytics", target, chromium, sessions)
+        assert found.outcome is Outcome.PASS, found.reason
+        said.append(found.seen[0])
+        if len(said) == 2:
+            (kept,) = sessions.values()
+            for cookie in kept["cookies"]:
+                cookie["value"] = "outdated"
+
+    assert said == ["signed in as the manager", "goes on as the manager", "signed in as the manager"]
+    assert all(cookie["value"] != "outdated" for kept in sessions.values() for cookie in kept["cookies"])
 
 
 @pytest.mark.parametrize("names", TOGETHER, ids="+".join)

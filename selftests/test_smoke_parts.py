@@ -76,7 +76,7 @@ def _users(kind: str, tenant: str | None, says: Any) -> Users:
     plan = {"kind": kind, "base_url": "https://a.test", "smoke": {} if tenant is None else {"tenant": tenant}}
     launch = LaunchFile.model_validate({"launch": {"project": "p", "version": "1"}, "targets": {"t": plan}})
     target = Target("t", launch.targets["t"], {}, "1")
-    users = Users(lambda: None, target, None, lambda _: None, lambda _: None)  # type: ignore[arg-type]
+    users = Users(lambda: None, target, None, lambda _: None, lambda _: None, sessions={})  # type: ignore[arg-type]
     answer = SimpleNamespace(json=lambda: says)
     users.api = lambda _who: SimpleNamespace(get=lambda _path: answer)  # type: ignore[assignment,method-assign,return-value]
     return users

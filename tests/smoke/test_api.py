@@ -37,7 +37,7 @@ def test_api(users: Users, target: Target, measure: Measure, seen: Seen, evidenc
     reader = users.api(VIEWER)
     whole = _lists(reader, smoke.vehicles, users, measure, seen)
     evidence.json("vehicles.json", {"total": whole.total, "items": [_nameless(one) for one in whole.items[:PAGE]]})
-    problems = _details(reader, smoke.vehicles, measure)
+    problems = _details(reader, smoke.vehicles, whole, measure)
     if problems:
         evidence.text("details.txt", "\n".join(problems) + "\n")
     _refusals(reader, smoke.vehicles, measure)
@@ -79,9 +79,8 @@ def _nameless(vehicle: Item) -> Item:
     return {name: value for name, value in vehicle.items() if name != "driver"}
 
 
-def _details(reader: HttpProbe, path: str, measure: Measure) -> list[str]:
+def _details(reader: HttpProbe, path: str, whole: Listing, measure: Measure) -> list[str]:
     """Each vehicle for itself says what the list says."""
-    whole = read_page(reader, path, FULL_PAGE)
     asked = spread(list(whole.items), MOST_DETAILS)
     problems = [problem for listed in asked if (problem := _compare(reader, path, listed))]
     agree = f"API: {path} and {path}/ID agree"

@@ -17,11 +17,13 @@ from tests.smoke.pages.tracking import Tracking
 from gonogo import EvidenceKeeper, Hide, Seen, Target, TargetError, ToolError, preview_name, shrunk, take_picture
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, StorageState
 
     from gonogo.probes.http import HttpProbe
 
 Prepare = Callable[["Window"], Any]
+Sessions = dict[tuple[str, str], "StorageState"]
+"""What a browser keeps of users who signed in, by target and user name."""
 MANAGER, DISPATCHER, VIEWER = "manager", "dispatcher", "viewer"
 
 
@@ -85,8 +87,10 @@ class Users:
         evidence: EvidenceKeeper,
         hide: Hide,
         seen: Seen,
+        *,
+        sessions: Sessions,
     ) -> None:
-        """Prepares; nobody is signed in yet.
+        """Prepares; this gate has signed in nobody yet.
 
         Args:
             new_context: opens a context of the browser, as ``browser.new_context`` does.
@@ -94,11 +98,13 @@ class Users:
             evidence: takes the pictures.
             hide: learns passwords, and names of people that the API tells.
             seen: tells who signed in.
+            sessions: of gates before this one, and for those after it.
         """
         self.target = target
         self._new_context = new_context
         self._evidence = evidence
         self._seen = seen
+        self._sessions = sessions
         self._stack = ExitStack()
         self._clients: dict[str, HttpProbe] = {}
         self.hide = hide
@@ -133,7 +139,10 @@ class Users:
         return Window(self._new_context(**window), self, prepare)
 
     def at(self, who: str, path: str, *, prepare: Prepare | None = None, **window: Any) -> Window:
-        """A window in which somebody has signed in and is at the page of this path, which may still load.
+        """A window in which somebody is signed in and at the page of this path, which may still load.
+
+        The first gate that needs somebody signs in by the page, and the others go on with that session: signing in
+        is ``smoke.access``'s matter. A session that the application does not take any more is replaced.
 
         Args:
             who: an account of the plan.
@@ -146,13 +155,19 @@ class Users:
             TargetError: signing in does not work.
         """
         user, password = self.credentials(who)
-        opened = self.nobody(prepare=prepare, **window)
+        key = self.target.name, user
+        kept = self._sessions.get(key)
+        opened = self.nobody(prepare=prepare, **window, **({"storage_state": kept} if kept else {}))
         sign_in = opened.sign_in
+        if kept and sign_in.passes(self.target.url(path)):
+            self._seen(f"goes on as the {who}")
+            return opened
         sign_in.url = f"{sign_in.url}?next={path}"
         sign_in.goto()
         sign_in.fill(user, password)
         if not sign_in.goes_on():
             raise TargetError(f"the {who} can't sign in at {self.target.url(sign_in.path)}{sign_in.excuse()}")
+        self._sessions[key] = opened.context.storage_state()
         self._seen(f"signed in as the {who}")
         return opened
 

@@ -58,8 +58,12 @@ class Screen:
 
     # ------------------------------------------------------------------ opening
 
-    def goto(self) -> int | None:
+    def goto(self, url: str | None = None, until: Literal["load", "commit"] = "load") -> int | None:
         """Opens the page and waits until it is loaded.
+
+        Args:
+            url: another page than this one.
+            until: ``commit`` does not wait for more than the beginning of the answer.
 
         Returns:
             HTTP status of the page itself.
@@ -68,13 +72,13 @@ class Screen:
             TargetError: the browser can't reach or does not trust it, or it is not answered in time.
         """
         try:
-            response = self.page.goto(self.url, wait_until="load")
+            response = self.page.goto(url or self.url, wait_until=until)
         except RanOut:
-            raise TargetError(f"{self.url} did not load within {self.timeout_s:g} s") from None
+            raise TargetError(f"{url or self.url} did not load within {self.timeout_s:g} s") from None
         except Error as error:
             said = re.search(r"\b(?:net::|NS_ERROR_)\w+", error.message)
             why = said.group() if said else error.message.splitlines()[0]
-            raise TargetError(f"{self.url} can't be opened in the browser: {why}") from None
+            raise TargetError(f"{url or self.url} can't be opened in the browser: {why}") from None
         return response.status if response else None
 
     def open(self) -> Opening:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as RanOut
 from tests.smoke.pages import places
@@ -47,6 +49,15 @@ class SignIn(Screen):
         except RanOut:
             return False
         return True
+
+    def passes(self, url: str) -> bool:
+        """Opens another page; whether it comes without asking who somebody is.
+
+        Raises:
+            TargetError: as ``goto`` does.
+        """
+        self.goto(url, until="commit")
+        return urlsplit(self.page.url).path != self.path
 
     def refusal(self, within_s: float | None = None) -> str | None:
         """What the page says of a sign-in that did not work; ``None`` if it lets in, or says nothing in time."""
