@@ -115,6 +115,12 @@ def impatient(up: Fleet) -> Iterator[Target]:
         yield target
 
 
+@pytest.fixture(scope="module")
+def sessions() -> dict[Any, Any]:
+    """Who is signed in, so that not every call signs in anew."""
+    return {}
+
+
 def test_every_fault_of_the_pages_is_tried_by_name() -> None:
     tried = [name for names in TOGETHER for name in names]
     assert sorted(fault.name for fault in smoke.FAULTS) == sorted(SAYS) == sorted(tried)
@@ -122,9 +128,11 @@ def test_every_fault_of_the_pages_is_tried_by_name() -> None:
 
 
 @pytest.mark.parametrize("gate", SMOKE)
-def test_the_healthy_target_is_green(gate: str, up: Fleet, target: Target, chromium: Browser) -> None:
+def test_the_healthy_target_is_green(
+    gate: str, up: Fleet, target: Target, chromium: Browser, sessions: dict[Any, Any]
+) -> None:
     up.become()
-    found = call_page(gate, target, chromium)
+    found = call_page(gate, target, chromium, sessions)
 
     assert (found.outcome, found.reason) == (Outcome.PASS, "")
     assert found.evidence
@@ -135,7 +143,7 @@ def test_a_gate_goes_on_with_a_session_and_replaces_one_that_is_not_taken(
 ) -> None:
     up.become()
     sessions: dict[Any, Any] = {}
-    said = []
+    said = list[str]()
     for _ in range(3):
         found = call_page("smoke.analytics", target, chromium, sessions)
         assert found.outcome is Outcome.PASS, found.reason
@@ -151,7 +159,7 @@ def test_a_gate_goes_on_with_a_session_and_replaces_one_that_is_not_taken(
 
 @pytest.mark.parametrize("names", TOGETHER, ids="+".join)
 def test_each_fault_is_told_by_its_gates(
-    names: tuple[str, ...], up: Fleet, impatient: Target, chromium: Browser
+    names: tuple[str, ...], up: Fleet, impatient: Target, chromium: Browser, sessions: dict[Any, Any]
 ) -> None:
     faults = {fault.name: fault for fault in smoke.FAULTS}
     expected: dict[str, list[str]] = {}
@@ -160,7 +168,7 @@ def test_each_fault_is_told_by_its_gates(
             expected.setdefault(gate, []).append(says)
     up.become(*names)
     for gate, words in expected.items():
-        found = call_page(gate, impatient, chromium)
+        found = call_page(gate, impatient, chromium, sessions)
 
         assert found.outcome is Outcome.FAIL, gate
         assert [says for says in words if says not in found.reason] == [], (gate, found.reason)

@@ -153,17 +153,3 @@ def test_expecting_nothing_is_refused(expect: str, tmp_path: Path) -> None:
 
     assert run.status == 4
     assert f"targets.clever.http.{expect}" in run.output
-
-
-@pytest.mark.slow
-def test_a_proxy_of_the_environment_does_not_stand_before_the_target(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The browser looks at the target itself, as the HTTP client does, not at what a proxy has of it."""
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-
-    run = run_gates(tmp_path, "-m", "t1", "-k", "smoke.access and not accessibility")
-
-    (result,) = run.results.values()
-    assert (result.outcome, result.reason) == (Outcome.PASS, "")

@@ -38,8 +38,8 @@ manager = {{ user = "mira", password = {{ env = "FIRST" }} }}
 dispatcher = {{ user = "dan", password = {{ env = "SECOND" }} }}
 viewer = {{ user = "vera", password = {{ env = "THIRD" }} }}
 tenant = "rehearsal"
-timeout_s = 5.0
-moves_s = 5.0
+timeout_s = 4.0
+moves_s = 3.0
 
 [targets.there]
 kind = "staging"
@@ -53,7 +53,7 @@ PASSWORDS = {
 SIGNED = ("Im1pcmEi", "ImRhbiI", "InZlcmEi")
 """How the values of session cookies begin: user names as JSON, in Base64."""
 RED = {"smoke.tracking", "smoke.dispatch", "smoke.maintenance"}
-GREEN = {"smoke.access", "smoke.accessibility", "smoke.api"}
+GREEN = {"smoke.access", "smoke.api"}
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +113,14 @@ def test_evidence_of_red_gates_helps_and_tells_nobody_s_secrets(
 ) -> None:
     for name, variable in PASSWORDS.items():
         monkeypatch.setenv(name, up.info["env"][variable])
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(
+            name, "http://127.0.0.1:9"
+        )  # nothing of it stands before the target, or no gate is green
     (tmp_path / "launch.toml").write_text(PLAN.format(**up.info), encoding="utf-8")
     before = _lists(up)
     _leave_behind(up)
-    chosen = " or ".join(sorted(RED | GREEN))
+    chosen = f"({' or '.join(sorted(RED | GREEN))}) and not accessibility"
     arguments = [
         f"--gonogo-launch-file={tmp_path / 'launch.toml'}",
         "--gonogo-target=here",

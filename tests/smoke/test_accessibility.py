@@ -57,8 +57,9 @@ def _states(window: Window) -> Iterator[tuple[str, bool, Locator | None]]:
     tracking, dispatch, maintenance = window.tracking, window.dispatch, window.maintenance
     analytics, page = window.analytics, window.page
     within_s = tracking.timeout_s
-    yield places.TRACKING, tracking.opening(None, within_s).ready_s is not None, None
-    yield "details of a vehicle", tracking.choose_first() and tracking.shows(places.DETAILS), places.DETAILS(page)
+    shown = tracking.opening(None, within_s).ready_s is not None
+    details = shown and tracking.choose_first() and tracking.shows(places.DETAILS)
+    yield f"{places.TRACKING}, with the details of a vehicle", details, None
     yield places.DISPATCH, tracking.follow(places.DISPATCH), None
     if reference := dispatch.first_reference():
         opens = dispatch.open_assignment(reference) and dispatch.settles(reference)
@@ -67,6 +68,9 @@ def _states(window: Window) -> Iterator[tuple[str, bool, Locator | None]]:
     yield places.MAINTENANCE, dispatch.follow(places.MAINTENANCE), None
     yield "dialog to schedule", maintenance.open_dialog(), places.DIALOG(page)
     maintenance.leave_dialog()
-    yield places.ANALYTICS, maintenance.follow(places.ANALYTICS), None
-    chart = places.CHARTS[0]
-    yield "figures of a chart", bool(analytics.figures(chart)), analytics.chart(chart)
+    shown = maintenance.follow(places.ANALYTICS)
+    yield (
+        f"{places.ANALYTICS}, with the figures of a chart",
+        shown and bool(analytics.figures(places.CHARTS[0])),
+        None,
+    )
