@@ -7,11 +7,13 @@ import inspect
 import json
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gate_runs import ROOT
 from gonogo.bounds import Bound, measurement
@@ -111,6 +113,23 @@ def gates() -> dict[str, Callable[..., None]]:
                 if mark.name == "gate":
                     found[mark.args[0]] = function
     return found
+
+
+_KEPT: list[Target] = []
+
+
+def kept(target: Target) -> Target:
+    """The same target, which :func:`closed` closes after the test."""
+    _KEPT.append(target)
+    return target
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Closes the connections of every target that was :func:`kept`; for each test of a module that imports it."""
+    yield
+    while _KEPT:
+        _KEPT.pop().close()
 
 
 def target_of(plan: str, name: str, root: Path) -> Target:

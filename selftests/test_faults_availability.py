@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fleetboard_target import Running, running
-from gate_calls import Called, call, target_at
+from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - a fixture is used by its presence
 from gate_runs import ROOT
 from gonogo.model import Outcome
 from gonogo.probes import availability
@@ -121,16 +121,6 @@ def test_nobody_else_is_ended_because_a_number_was_used_again(file: Path) -> Non
 
 # The gate, over a real deployment
 
-_OPENED: list[Target] = []
-
-
-@pytest.fixture(autouse=True)
-def opened() -> Iterator[None]:
-    """Connections that a gate kept are closed."""
-    yield
-    while _OPENED:
-        _OPENED.pop().close()
-
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[Running]:
@@ -140,9 +130,8 @@ def up() -> Iterator[Running]:
 
 def target_of(up: Running, folder: Path, **tables: dict[str, Any] | None) -> Target:
     tables = {"deploy": {"settle_s": 1.0, "samples": 8}, "ramp": None, **tables}
-    target = target_at(up.info, **tables)
+    target = kept(target_at(up.info, **tables))
     target.reports = folder
-    _OPENED.append(target)
     return target
 
 

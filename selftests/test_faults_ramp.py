@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fleet import Fleet, fleet
-from gate_calls import Called, call, target_at
+from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - a fixture is used by its presence
 from gate_runs import ROOT
 from gonogo.model import Outcome
 from gonogo.target import Target
@@ -40,17 +40,6 @@ QUICK: dict[str, Any] = {
 }
 
 
-_OPENED: list[Target] = []
-
-
-@pytest.fixture(autouse=True)
-def opened() -> Iterator[None]:
-    """Connections that a gate kept are closed."""
-    yield
-    while _OPENED:
-        _OPENED.pop().close()
-
-
 @pytest.fixture(scope="module")
 def up() -> Iterator[Fleet]:
     with fleet("--earlier") as running:
@@ -58,9 +47,8 @@ def up() -> Iterator[Fleet]:
 
 
 def target_of(up: Fleet, folder: Path, held: int = 0, **ramp: Any) -> Target:
-    target = target_at(up.info, monitoring=None, ramp={**QUICK, **ramp})
+    target = kept(target_at(up.info, monitoring=None, ramp={**QUICK, **ramp}))
     target.reports = folder
-    _OPENED.append(target)
     for share in (10, 50):
         if share <= held:
             Progress(target).held(share)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gonogo.wire import Client, Orders, Place, WireError, listen, open_socket
+from gonogo.wire import Asked, Client, Orders, WireError, listen, open_socket
 
 _FLUSH_S = 0.05
 _AT_ONCE = 4
@@ -26,10 +26,9 @@ _MOST_OUT = 2000
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Asked):
     """What to do; the keys of the first line of standard input."""
 
-    place: Place
     requests: Sequence[tuple[str, int]]
     """Paths and their weights."""
     rps: float
@@ -41,12 +40,6 @@ class Task:
     socket_path: str
     sockets: int
     first_message_s: float
-
-    @classmethod
-    def read(cls, line: str) -> Task:
-        """The first line of standard input."""
-        raw = json.loads(line)
-        return cls(**{**raw, "place": Place(**raw["place"])})
 
 
 def mix(requests: Sequence[tuple[str, int]]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gonogo.wire import Client, Place, WireError, listen, open_socket
+from gonogo.wire import Asked, Client, WireError, listen, open_socket
 
 _SECOND = 1.0
 _AGAIN_S = 0.1
@@ -27,10 +27,9 @@ _AGAIN_S = 0.1
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(Asked):
     """What to ask."""
 
-    place: Place
     fresh_path: str
     """Gets a new connection each time."""
     kept_path: str
@@ -42,12 +41,6 @@ class Task:
     max_s: float
     follow: int
     """Id of the process with which this one ends; 0 for none."""
-
-    @classmethod
-    def read(cls, line: str) -> Task:
-        """The first line of standard input."""
-        raw = json.loads(line)
-        return cls(**{**raw, "place": Place(**raw["place"])})
 
 
 class Prober:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import ssl
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
@@ -51,6 +52,19 @@ class Place:
         usual = 443 if self.secure else 80
         name = f"[{self.host}]" if ":" in self.host else self.host
         return name if self.port == usual else f"{name}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What such a program is told to do: whom to ask, and what it adds itself."""
+
+    place: Place
+
+    @classmethod
+    def read(cls, line: str) -> Self:
+        """The first line of standard input."""
+        raw = json.loads(line)
+        return cls(**{**raw, "place": Place(**raw["place"])})
 
 
 @dataclass(frozen=True)
