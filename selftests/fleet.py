@@ -83,6 +83,15 @@ class Fleet:
         finally:
             self._restart(())
 
+    @contextlib.contextmanager
+    def disturbing(self, name: str) -> Iterator[dict[str, Any]]:
+        """Have a fault of whoever puts load on the target; costs nothing, as no process of its own is concerned."""
+        control.ask(self._control, do="disturb", faults=[name])
+        try:
+            yield self.info
+        finally:
+            control.ask(self._control, do="disturb", faults=[])
+
     def become(self, *names: str) -> dict[str, Any]:
         """Have exactly these faults from now on; costs nothing if it has them already."""
         if names != self._has:

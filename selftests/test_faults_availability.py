@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fleetboard_target import Running, running
-from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - a fixture is used by its presence
+from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - closed is a fixture
 from gate_runs import ROOT
 from gonogo.model import Outcome
 from gonogo.probes import availability

@@ -1,7 +1,8 @@
-"""Every fault that shows under load turns its gate red within seconds, by a call of the gate; the generator's own are ERROR."""
+"""Every fault that shows under load turns its gate red within seconds, by a call of the gate; those of the generator are ERROR."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from fleet import Fleet, fleet
 from fleetboard.faults import FAULTS, load
-from gate_calls import Called, call, gates, load_run, target_at
+from gate_calls import Called, call, closed, gates, kept, load_run, target_at  # noqa: F401 - closed is a fixture
 from gonogo.model import Outcome
 
 pytestmark = pytest.mark.alone
@@ -26,6 +27,8 @@ SHORT = {
     "max_late_ms": 2000.0,
 }
 SPIKE = {"rps": 170.0, "duration_s": 2.0, "settle_s": 1.0, "recover_s": 2.0}
+BRIEF = {"rps": 65.0, "duration_s": 0.5, "settle_s": 0.0, "recover_s": 0.5}
+LATE = {"duration_s": 2.0, "warmup_s": 0.5, "max_late_ms": 100.0}
 MIX = [{"path": f"/api/fleet/{kind}?limit=20"} for kind in ("vehicles", "loads")]
 WRITE = {
     "method": "POST",
@@ -46,11 +49,8 @@ def running() -> Iterator[Fleet]:
 def called(info: dict[str, Any], gate: str, **options: Any) -> Called:
     """One gate with a run of its own."""
     settings = {**SHORT, "spike": None, "requests": MIX, **options}
-    target = target_at(info, load=settings)
-    try:
-        return call(gates()[gate], target, load_run=load_run(target, gate))
-    finally:
-        target.close()
+    target = kept(target_at(info, load=settings))
+    return call(gates()[gate], target, load_run=load_run(target, gate))
 
 
 EXPECTED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -83,8 +83,29 @@ def test_writes_by_somebody_who_signed_in_are_taken_away_again(running: Fleet) -
     assert after == before
 
 
+GENERATOR: dict[str, tuple[str, dict[str, Any]]] = {
+    "generator-starved": ("generator limited: 1 % of its requests left more than", {}),
+    "worker-killed": (r"generator limited: worker \d of 2 ended in mid-run with status -9", {"workers": 2}),
+    "locustfile-raises": ("left no result; its last words: RuntimeError: the list of trucks is not there", {}),
+}
+
+
 def test_every_fault_is_tried() -> None:
-    assert set(EXPECTED) == {fault.name for fault in load.FAULTS}
+    assert set(EXPECTED) | set(GENERATOR) == {fault.name for fault in load.FAULTS}
+    assert {fault.name: set(fault.gates) for fault in load.GENERATOR} == dict.fromkeys(GENERATOR, ALL)
+
+
+@pytest.mark.parametrize("name", GENERATOR)
+def test_a_load_that_could_not_be_made_is_no_word_about_the_target(running: Fleet, name: str) -> None:
+    sentence, options = GENERATOR[name]
+    with running.disturbing(name) as info:
+        target = kept(target_at(info, load={**SHORT, "requests": MIX, "spike": BRIEF, **LATE, **options}))
+        made = load_run(target, *FAULTS[name].gates)
+        found = [call(gates()[gate], target, load_run=made) for gate in FAULTS[name].gates]
+
+    assert {one.outcome for one in found} == {Outcome.ERROR}, [one.reason for one in found]
+    assert all(re.search(sentence, one.reason) for one in found), found[0].reason
+    assert [one.measurements for one in found] == [[], [], []]
 
 
 @pytest.mark.parametrize("name", EXPECTED)

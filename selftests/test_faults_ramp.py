@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fleet import Fleet, fleet
-from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - a fixture is used by its presence
+from gate_calls import Called, call, closed, kept, target_at  # noqa: F401 - closed is a fixture
 from gate_runs import ROOT
 from gonogo.model import Outcome
 from gonogo.target import Target

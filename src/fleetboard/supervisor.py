@@ -19,6 +19,7 @@ from fleetboard import (
     backups,
     breakage,
     edge_http,
+    generators,
     migrate,
     parts,
     postgres,
@@ -119,6 +120,7 @@ class Target:
         self._held: list[psycopg.Connection[tuple[object, ...]]] = []
         self._applications: Applications | None = None
         self._dns: DnsServer | None = None
+        self._generators: generators.Generators | None = None
         self.control: Control | None = None
         """Where the team's commands are served, once it is up."""
 
@@ -151,6 +153,9 @@ class Target:
         self._write_state(cluster, applications)
         self._dns = DnsServer(self._faults)
         self._dns.start()
+        self._generators = generators.Generators(self._work, front.base_url)
+        self._generators.become(self._faults)
+        self._closing.callback(self._generators.stop)
         around = parts.Surroundings(
             self._work,
             self._logs,
@@ -180,6 +185,7 @@ class Target:
                 **self._dns.env,
                 **edge_http.environment(front.plain_port, cluster.port, applications.ports),
                 switching.TRAFFIC: str(self._weights()),
+                generators.HOOKS: str(self._generators.hooks),
                 **parts.start(around, self._without),
             },
         )
@@ -307,6 +313,9 @@ class Target:
             case "start":
                 release = releases.find(request["release"])
                 applications.start(dict.fromkeys(INSTANCES, release), request["faults"])
+            case "disturb":
+                assert self._generators is not None
+                self._generators.become((*self._faults, *request["faults"]))
             case other:
                 raise ValueError(f"there is no request {other!r}")
         first = applications.releases[INSTANCES[0]]

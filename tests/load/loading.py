@@ -104,6 +104,7 @@ class LoadRun:
                 load.port if load.expect_workers else 0,
                 load.workers_within_s,
             ),
+            hooks=[file for pattern in load.hooks for file in self._hooks(pattern)],
             ca_file=target.ca_file,
             hosts={(target.host, target.port): target.connect_to(target.host, target.port)},
         )
@@ -176,6 +177,21 @@ class LoadRun:
             confidence=self.load.confidence,
             stop_error_rate=self.load.stop_error_rate,
         )
+
+    def _hooks(self, pattern: str) -> list[Path]:
+        """Files that Locust reads beside ours.
+
+        Raises:
+            ToolError: there are none, or Locust would not take them for such.
+        """
+        found = self.target.files(pattern)
+        odd = [file.name for file in found if file.suffix != ".py" or "," in str(file)]
+        if odd or not found:
+            raise ToolError(
+                f"launch.toml: targets.{self.target.name}.load.hooks: {pattern!r} leads to "
+                f"{f'{odd[0]}, which is no Python file' if odd else 'no file'}"
+            )
+        return found
 
     def _request(self, one: Any) -> Request:
         plain = dict(one)

@@ -102,6 +102,8 @@ class Plan:
     max_rps: float | None = None
     """Cap that the generator itself keeps: a schedule beyond it is refused before anything is sent."""
     workers: Workers = Workers()
+    hooks: Sequence[Path] = ()
+    """Files that Locust reads after the locustfile."""
     ca_file: Path | str | None = None
     hosts: Mapping[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """Host and port of a URL to the address to connect to."""
@@ -151,7 +153,8 @@ def run(plan: Plan, locustfile: Path, told: Told | None = None) -> LoadFacts:
             status = _wait(plan, work, processes, told)
         log = work / "locust.log"
         if not (work / "result.json").exists():
-            raise ToolError(f"Locust ended with status {status} and left no result{_tail(log)}")
+            ended = f"ended with status {status}" if status >= 0 else f"was ended by {signal.Signals(-status).name}"
+            raise ToolError(f"Locust {ended} and left no result{_tail(log)}")
         raw = json.loads((work / "result.json").read_text(encoding="utf-8"))
         text = log.read_text(encoding="utf-8", errors="replace")
     if raw["error"]:
@@ -186,7 +189,8 @@ def _job(plan: Plan, planned: Mapping[str, int], work: Path) -> dict[str, Any]:
 def _processes(plan: Plan, locustfile: Path, work: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Locust and its local workers, each in a session of its own; all of them are gone at the end of the block."""
     workers = plan.workers
-    base = [sys.executable, "-m", "locust", "-f", str(locustfile.resolve())]
+    files = ",".join(str(file.resolve()) for file in (locustfile, *plan.hooks))
+    base = [sys.executable, "-m", "locust", "-f", files]
     first = [*base, "--headless", "--users", str(max(workers.count, 1)), "--spawn-rate", str(max(workers.count, 1))]
     first += ["--run-time", f"{math.ceil(plan.limit_s)}s", "--host", plan.base_url]
     first += ["--exit-code-on-error", "0", "--only-summary", "--stop-timeout", "1"]

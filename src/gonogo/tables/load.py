@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from gonogo.tables.base import Names, Path, Table
+from gonogo.tables.base import Files, Names, Path, Table
 
 
 class LoadRequest(Table):
@@ -93,6 +93,8 @@ class Load(Table):
     """A generator that is later than this was the limit itself."""
     max_cpu_percent: float = Field(default=90.0, gt=0, le=100)
     """Of one processor, for each process of the generator."""
+    hooks: Files = ()
+    """Files of the team's that Locust reads after ours, for listeners; may hold ``$NAME`` and wildcards."""
     workers: int = Field(default=0, ge=0, le=64)
     """Further processes on this machine that share the schedule."""
     expect_workers: int = Field(default=0, ge=0, le=1000)
