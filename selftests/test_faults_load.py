@@ -108,6 +108,27 @@ def test_a_load_that_could_not_be_made_is_no_word_about_the_target(running: Flee
     assert [one.measurements for one in found] == [[], [], []]
 
 
+def test_memory_that_grows_under_load_is_red_although_nothing_is_slow_yet(running: Fleet) -> None:
+    with running.faults("memory-leak") as info:
+        found = called(info, "load.endurance", duration_s=3.0, warmup_s=0.5, look_s=0.25)
+
+    assert "load.endurance" in FAULTS["memory-leak"].gates
+    assert found.outcome is Outcome.FAIL, found.reason
+    leaks = [one for one in found.measurements if "growth of its memory" in one.name]
+    assert [one.ok for one in leaks] == [False, False]
+    assert all(one.actual > 60 and one.n >= 6 for one in leaks)
+
+
+def test_memory_without_a_source_holds_the_gate(running: Fleet) -> None:
+    settings = {**SHORT, "spike": None, "requests": MIX, "duration_s": 1.0, "warmup_s": 0.0}
+    target = kept(target_at(running.info, load=settings, process=None))
+    found = call(gates()["load.endurance"], target, load_run=load_run(target, "load.endurance"))
+
+    assert found.outcome is Outcome.ERROR, found.reason
+    assert "[targets.rehearsal.process] is missing" in found.reason
+    assert "growth of the median latency" in found.measurements[0].name
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_fault_under_load_turns_its_gate_red(running: Fleet, name: str) -> None:
     sentence, options = EXPECTED[name]

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.infra import alerts
 from tests.infra.alert_rules import Seen
+from tests.infra.memory import Memory, megabytes
 from tests.infra.shifting import of_others, of_release
-from tests.infra.test_process import look as processes
 
 from gonogo import (
     Bound,
@@ -42,7 +42,6 @@ ENOUGH = 200
 CERTAIN = 0.999
 """Confidence of a breach that is seen half way: it is looked for many times, so each look must be surer."""
 NO_LOSS = "playbook: a deployment without downtime"
-MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,6 @@ class Held:
     """Numbers of the live connections that were open before the switch."""
     looks: int = 0
     pool: list[Any] = field(default_factory=list)
-    memory: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     counts: tuple[Count, Count] | None = None
     """Users' requests at the new and the earlier release, by the load balancer's count."""
     alerts: Seen | str | None = None
@@ -97,6 +95,7 @@ class Watch:
         self._traffic = traffic
         self._control = control
         self._held = held
+        self._memory = Memory(target)
         self._users = target.kind == "production" and isinstance(control, Haproxy)
 
     @property
@@ -155,7 +154,7 @@ class Watch:
             "new connections": held.came,
             "live connections": [vars(one) for one in self._traffic.sockets()],
             "pool": held.pool,
-            "memory": held.memory,
+            "memory": self._memory.looks,
             "users": held.counts and [vars(one) for one in held.counts],
         }
 
@@ -187,11 +186,7 @@ class Watch:
     def _look(self) -> None:
         held, target = self._held, self._target
         held.looks += 1
-        if target.has("process"):
-            now = time.monotonic()
-            for seen in processes(target):
-                if seen.memory_bytes is not None:
-                    held.memory.setdefault(f"{seen.name} (pid {seen.pid})", []).append((now, seen.memory_bytes))
+        self._memory.look()
         if target.has("http"):
             http = target.settings("http")
             enough, limit = math.ceil(100 / held.share) + 1, self._plan.timeout_s
@@ -260,12 +255,12 @@ class Watch:
             most = odd[0] if odd else max(seen, default=None)
             yield Finding("connections of the new release's pool in use", most, room, "%", len(seen))
         slow = at_most(plan.max_memory_mb_per_min, target.source("ramp.max_memory_mb_per_min"))
-        for name, looks in self._held.memory.items():
-            late = [(at, size / MEGABYTE) for at, size in looks[len(looks) // 3 :]]  # a process warms up at first
+        for name, looks in self._memory.looks.items():
+            late = megabytes(looks[len(looks) // 3 :])  # a process warms up at first
             growth = growth_per_min(late)
             n = 0 if growth is None else len(late)
             yield Finding(f"{name}: growth of its memory", growth, slow, "MB/min", n)
-        if target.has("process") and not self._held.memory:
+        if target.has("process") and not self._memory.looks:
             seen_at_all = at_least(1, target.source("process.manager"))
             yield Finding("processes whose memory was seen", 0, seen_at_all, n=self._held.looks)
 

@@ -1,4 +1,4 @@
-"""What is looked at while the load goes on, and once more after it: health, a real read, live connections."""
+"""What is looked at while the load goes on, and after it: health, a real read, live connections, memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from tests.infra.channel import auth, opened
+from tests.infra.memory import Memory
 
-from gonogo import Target, TargetError
+from gonogo import Target, TargetError, ToolError
 from gonogo.probes.claims import claims
 from gonogo.probes.http import HttpFacts, HttpProbe, lookup
 from gonogo.probes.leaks import redacted
@@ -22,8 +23,17 @@ RED_LOOKS = 5
 class Beside:
     """Looks in a thread of its own, over connections of its own; never raises for what the target does."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, memory: bool = False) -> None:
+        """Prepare it; nothing is looked at yet.
+
+        Args:
+            target: what is looked at.
+            memory: whether its processes' memory is as well.
+        """
         self.target = target
+        self.memory = Memory(target) if memory else None
+        self.unseen: TargetError | ToolError | None = None
+        """Why its memory could not be seen at a look."""
         self.load, self.http = target.settings("load"), target.settings("http")
         health = self.http.health
         reads = [one.path for one in self.load.requests if one.method == "GET" and one.path != health]
@@ -70,6 +80,7 @@ class Beside:
         with self.target.client() as probe:
             while not self._ending.wait(self.load.look_s):
                 found = self._look(probe)
+                self._look_at_memory()
                 self.looks += 1
                 for what, said in found:
                     if said:
@@ -79,6 +90,13 @@ class Beside:
     def _look(self, probe: HttpProbe) -> list[tuple[str, str]]:
         found = [("health", self._asked(probe, self.http.health, health=True))]
         return [*found, ("read", self._asked(probe, self.read))] if self.read else found
+
+    def _look_at_memory(self) -> None:
+        try:
+            if self.memory is not None:
+                self.memory.look()
+        except (TargetError, ToolError) as error:
+            self.unseen = error
 
     def _asked(self, probe: HttpProbe, path: str, *, health: bool = False) -> str:
         try:

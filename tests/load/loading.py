@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.infra.memory import megabytes
 from tests.load.beside import Beside
 
 from gonogo import EvidenceKeeper, InconclusiveError, Target, TargetError, ToolError
@@ -34,8 +36,10 @@ class LoadRun:
         self.target, self.gates, self.say = target, frozenset(gates), say
         self.load = target.settings("load")
         self.locustfile = locustfile
-        self.beside = Beside(target)
+        self.beside = Beside(target, memory="load.endurance" in self.gates)
         self.after: list[str] = []
+        self._begun = math.inf
+        """When the first request was due, on the monotonic clock, as near as the generator's news tells."""
         self._sessions: dict[str, str] = {}
         self._raw: LoadFacts | None = None
         """The same before anybody asked whether the generator was the limit."""
@@ -131,6 +135,8 @@ class LoadRun:
 
         def told(progress: Mapping[str, float]) -> str:
             nonlocal heard
+            if progress["left_s"]:
+                self._begun = min(self._begun, time.monotonic() - plan.duration_s + progress["left_s"])
             if time.monotonic() - heard > 1:
                 heard = time.monotonic()
                 self.say(line(progress))
@@ -146,6 +152,20 @@ class LoadRun:
                 "or lower load.rps"
             )
         return facts
+
+    def memory(self, begins_s: float, ends_s: float) -> dict[str, list[tuple[float, float]]]:
+        """Seconds of the schedule and memory in units of 10^6 bytes, by process, as they were seen in a part of it.
+
+        Raises:
+            TargetError: the processes' manager did not answer as it should.
+            ToolError: the plan names none, or it could not be asked.
+        """
+        self.target.settings("process")
+        if self.beside.unseen is not None:
+            raise self.beside.unseen
+        looks = self.beside.memory.looks if self.beside.memory else {}
+        seen = {name: [(at - self._begun, mb) for at, mb in megabytes(its)] for name, its in looks.items()}
+        return {name: [one for one in its if begins_s <= one[0] < ends_s] for name, its in seen.items()}
 
     def _permitted(self) -> None:
         """Refuse what must not be loaded, before anything is sent.

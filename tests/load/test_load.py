@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +19,7 @@ from gonogo import (
     Target,
     ToolError,
     above,
+    at_least,
     below,
     empty,
     equals,
@@ -65,7 +68,7 @@ def test_throughput(target: Target, measure: Measure, evidence: EvidenceKeeper, 
 @pytest.mark.timeout(0)
 @pytest.mark.gate("load.endurance")
 def test_endurance(target: Target, measure: Measure, evidence: EvidenceKeeper, load_run: LoadRun) -> None:
-    """Answers do not get slower the longer the load lasts."""
+    """The longer the load lasts, answers get no slower, and the target's processes take no more memory."""
     load, facts = target.settings("load"), load_run.stretch(STEADY, evidence)
     begins, ends = facts.window(STEADY)
     good = [(row.due_s, row.latency_ms) for row in facts.within(begins, ends) if not row.bad]
@@ -83,6 +86,9 @@ def test_endurance(target: Target, measure: Measure, evidence: EvidenceKeeper, l
     measure(
         f"growth of the median latency over {ends - begins:.0f} s", found.growth, bound, unit="ms", n=found.points
     )
+    memory = load_run.memory(begins, ends)
+    evidence.json("memory.json", memory)
+    judge_memory(target, measure, memory)
 
 
 @pytest.mark.timeout(0)
@@ -143,6 +149,24 @@ def too_often(one: Summary, target: Target, kinds: int) -> list[str]:
     shared = 1 - (1 - load.confidence) / kinds
     refuted = rate_below(load.max_error_rate, "", shared).judge(one.error_rate, one.requests).ok is False
     return [f"{one.name}: {one.failures} of {one.requests}{_kinds(one)}"] if refuted else []
+
+
+def judge_memory(target: Target, measure: Measure, memory: Mapping[str, list[tuple[float, float]]]) -> None:
+    """Holds the growth of each process's memory against its bound: what counts is the slope, not the level."""
+    load, source = target.settings("load"), target.source("load.endurance.max_memory_mb_per_min")
+    limit = load.endurance.max_memory_mb_per_min
+    for name, looks in memory.items():
+        growth = low = high = math.nan
+        if len(looks) > 1:
+            found, minutes = trend(looks, load.confidence), (looks[-1][0] - looks[0][0]) / 60
+            growth, low, high = (x / minutes for x in (found.growth, found.at_least, found.at_most))
+        bound = interval_below(limit, source, low=low, high=high, confidence=load.confidence)
+        measure(
+            f"{name}: growth of its memory", growth, bound, unit="MB/min", n=len(looks) if len(looks) > 1 else 0
+        )
+    if not memory:
+        seen = at_least(1, target.source("process.manager"))
+        measure("processes whose memory was seen", 0, seen)
 
 
 def judge_health(target: Target, measure: Measure, load_run: LoadRun) -> None:

@@ -11,7 +11,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault("new-release-slower", ("ramp.10", "ramp.50"), "0.9.0 answers after 300 ms, 1.0.0 after 390 ms"),
     Fault("new-release-errors", _STEPS, "1 % of what 1.0.0 answers is HTTP 500"),
     Fault("ws-dropped-at-switch", _STEPS, "each change of a weight ends that server's live connections"),
-    Fault("memory-leak", _STEPS, "1.0.0 keeps 200 kB of every request, up to 250 MB a process"),
+    Fault(
+        "memory-leak", (*_STEPS, "load.endurance"), "1.0.0 keeps 200 kB of every request, up to 250 MB a process"
+    ),
     Fault("pool-leak", _STEPS, "1.0.0 loses connections to the database until its pool is full"),
     Fault(
         "deploy-refuses-connections",

@@ -54,6 +54,8 @@ class Endurance(Table):
     """The steady part lasts at least so long when this gate is asked for."""
     max_growth_ms: float = Field(default=50.0, gt=0)
     """How much the median latency may grow from the beginning of the steady part to its end."""
+    max_memory_mb_per_min: float = Field(default=20.0, gt=0)
+    """Growth of one process meanwhile, in units of 10^6 bytes a minute. Needs ``process``."""
 
 
 class Load(Table):
