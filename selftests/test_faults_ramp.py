@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -163,6 +164,19 @@ def test_new_release_errors(up: Fleet, tmp_path: Path) -> None:
     lost = [taken for taken in called.measurements if switch in taken.name and taken.ok is False]
     rolled_back(called, *([] if lost else ["the same against what the launch promises"]), beside=switch)
     assert lost or "x HTTP 500" in called["error rate"].name
+
+
+@pytest.mark.alone
+def test_new_release_throttles(up: Fleet, tmp_path: Path) -> None:
+    with up.faults("new-release-throttles"):
+        called = step(target_of(up, tmp_path, held=10, rps=100.0, hold_s=4.0), 50)
+
+    # One that comes while the share is being set is lost in the switch, and nothing is held any more.
+    switch = "requests lost in the switch"
+    lost = [taken for taken in called.measurements if switch in taken.name and taken.ok is False]
+    rolled_back(called, *([] if lost else ["throttled", "against what the launch promises"]), beside=switch)
+    assert lost or re.search(r"throttled \(429, or 503 with Retry-After\): \d+ x HTTP 429", called.reason)
+    assert called["error rate of the new release (our own requests)"].actual in (0, None)  # throttled is not broken
 
 
 @pytest.mark.alone

@@ -38,7 +38,7 @@ BELOW_PROBES = (
 BELOW_PROBES += ("dnswire", "dnszones")
 BELOW_PROBES += ("redaction", "timestamps")
 BELOW_PROBES += ("tls_chain", "tls_hello", "tls_profile", "tls_wire")
-BELOW_PROBES += ("arrivals", "loadfacts", "loadrules")
+BELOW_PROBES += ("arrivals", "loadfacts", "loadrules", "loadtally")
 BELOW_PROBES += ("alertmeaning", "alertrouting", "jsonapi", "promql")
 PROBES = sorted(p.stem for p in (SRC / "gonogo" / "probes").glob("*.py") if p.stem != "__init__")
 HEAVY = ("pydantic", "httpx", "jinja2", "playwright", "psycopg", "dns", "markdown_it", "locust", "fleetboard")

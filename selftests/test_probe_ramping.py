@@ -63,6 +63,25 @@ def test_what_is_refused_or_wrong_is_a_failure_by_its_kind() -> None:
     assert all(math.isfinite(one) for one in part.latencies_ms)  # it was answered, and took its time
 
 
+@pytest.mark.parametrize(
+    ("status", "more", "polite"),
+    [
+        ("429 Slowly", "", True),
+        ("503 Busy", "\r\nRetry-After: 3", True),
+        ("503 Busy", "", False),
+        ("403 No", "", False),
+    ],
+)
+def test_throttled_is_not_broken_is_named_and_has_no_latency(status: str, more: str, polite: bool) -> None:
+    with serve(answer(b"{}", status, f"X-Release: 2.0{more}")) as server:
+        part = sliced(traffic_at(server, 0.2).offered())
+
+    kind = f"{'throttled: ' if polite else ''}HTTP {status[:3]}"
+    assert part.kinds == {kind: part.requests}
+    assert (part.throttled, part.failures) == ((part.requests, 0) if polite else (0, part.requests))
+    assert len(part.latencies_ms) == part.failures
+
+
 def test_names_are_verified(tmp_path: Any) -> None:
     ours = authority(tmp_path)
     with serve(answer(b"{}"), ours.context()) as server:

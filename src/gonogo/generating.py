@@ -138,7 +138,7 @@ class Generator:
             async with asyncio.timeout_at(due + self._task.timeout_s):
                 reply = await self._client.get(path, fresh=fresh)
             release = reply.headers.get(self._task.release_header.lower(), "")
-            failure = "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+            failure = reply.failure
         except TimeoutError:
             pass
         except WireError as error:

@@ -96,7 +96,7 @@ class Prober:
         try:
             async with asyncio.timeout_at(due + self._task.timeout_s):
                 reply = await self._client.get(path, fresh=fresh)
-            why = "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+            why = reply.failure
         except TimeoutError:
             pass
         except WireError as error:

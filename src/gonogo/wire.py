@@ -20,6 +20,8 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from gonogo.loadtally import THROTTLED
+
 _LARGEST_HEAD = 65_536
 _LARGEST_BODY = 5_000_000
 _PIECE = 65_536
@@ -75,6 +77,14 @@ class Reply:
     headers: Mapping[str, str]
     """Names in lower case; of several with one name the last."""
     body: bytes
+
+    @property
+    def failure(self) -> str:
+        """Its kind if it is no 2xx, else empty; of 429, and of 503 with Retry-After, it says that it throttles."""
+        if 200 <= self.status < 300:
+            return ""
+        polite = self.status == 429 or (self.status == 503 and "retry-after" in self.headers)
+        return f"{THROTTLED if polite else ''}HTTP {self.status}"
 
 
 class Client:

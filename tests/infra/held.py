@@ -30,6 +30,7 @@ from gonogo import (
     rate_not_above,
     share_near,
 )
+from gonogo.loadtally import THROTTLED
 from gonogo.probes.http import lookup
 from gonogo.probes.ramping import Offered, Slice, SocketFacts, Traffic, growth_per_min, more_seconds, sliced
 from gonogo.probes.traffic import Controller, Count, Haproxy
@@ -203,8 +204,7 @@ class Watch:
             users = self._held.counts[0]
             return users.answers, users.failures, "users' requests, as HAProxy counts"
         mine, _ = self._of(self._window())
-        kinds = ", ".join(f"{number} x {kind}" for kind, number in mine.kinds.items())
-        return mine.requests, mine.failures, f"our own requests{f': {kinds}' if kinds else ''}"
+        return mine.requests, mine.failures, f"our own requests{_kinds(mine, throttled=False)}"
 
     def _shares(self) -> Iterator[Finding]:
         plan, (ours, asked) = self._plan, self._held.came
@@ -225,6 +225,7 @@ class Watch:
             promise = rate_not_above(plan.max_error_rate, source(RATE), confidence)
             yield Finding("the same against what the launch promises", rate, promise, "1", n)
         mine, theirs = self._of(self._window())
+        yield from self._turned_away(mine, confidence)
         times = mine.latencies_ms
         quick = quantile_below(plan.p95_ms, source("ramp.p95_ms"), samples=times, confidence=confidence)
         yield Finding("p95 of the new release, from due time", mine.p95_ms, quick, "ms", len(times))
@@ -234,6 +235,18 @@ class Watch:
             bound = no_slower(factor, plan.slack_ms, source("ramp.max_slower"), samples=times, than=older)
             name = f"the same against the earlier release's {theirs.p95_ms or math.nan:.1f} ms at the same time"
             yield Finding(name, mine.p95_ms, bound, "ms", len(times) if older else 0)
+
+    def _turned_away(self, mine: Slice, confidence: float) -> Iterator[Finding]:
+        """What the new release throttled, of our own requests: a load balancer counts it among others."""
+        plan, source = self._plan, self._target.source("ramp.max_throttled_rate")
+        rate = mine.throttled / mine.requests if mine.requests else None
+        promised, proven = plan.max_throttled_rate, max(plan.max_throttled_rate, plan.proven_of(self._held.share))
+        name = f"throttled (429, or 503 with Retry-After){_kinds(mine, throttled=True)}"
+        if not self._users:  # with users' requests beside ours, too few of these are sent to prove anything
+            yield Finding(name, rate, rate_below(proven, source, confidence), "1", mine.requests)
+        if self._users or proven != promised:
+            refuted = rate_not_above(promised, source, confidence)
+            yield Finding(f"{name}, against what the launch promises", rate, refuted, "1", mine.requests)
 
     def _live(self) -> Iterator[Finding]:
         if not (self._plan.sockets and self._target.has("websocket")):
@@ -318,10 +331,18 @@ def _gone(sockets: list[SocketFacts]) -> list[str]:
     return [f"{one.number}: {one.state}, {one.why}" for one in sockets if one.state != "open"]
 
 
+def _kinds(part: Slice, *, throttled: bool) -> str:
+    """How often each kind of bad answer came, of those that were throttled or of the others."""
+    wanted = {kind: number for kind, number in part.kinds.items() if kind.startswith(THROTTLED) == throttled}
+    named = ", ".join(f"{number} x {kind.removeprefix(THROTTLED)}" for kind, number in wanted.items())
+    return f": {named}" if named else ""
+
+
 def _told(part: Slice) -> dict[str, Any]:
     return {
         "requests": part.requests,
         "failures": part.failures,
+        "throttled": part.throttled,
         "kinds": dict(part.kinds),
         "p95_ms": part.p95_ms,
         "latencies_ms": [round(one, 3) if math.isfinite(one) else None for one in part.latencies_ms],

@@ -16,13 +16,14 @@ _SLOW_S = 0.39
 _QUICK_S = 0.3
 _ERROR_EVERY = 100
 _FIRST_ERROR = 10
+_THROTTLED_EVERY = 20
 _KEPT_BYTES = 200_000
 _MOST_KEPT = 1250
 _LEAK_AFTER = 20
 
 
 class Ramped:
-    """ASGI middleware: new-release-slower, new-release-errors, memory-leak, pool-leak."""
+    """ASGI middleware: new-release-slower, -errors, -throttles, memory-leak, pool-leak."""
 
     def __init__(self, app: ASGIApp, faults: Collection[str], version: str, database: Database) -> None:
         self._app = app
@@ -39,16 +40,18 @@ class Ramped:
             return
         if "new-release-slower" in self._faults:
             await asyncio.sleep(_SLOW_S if self._new else _QUICK_S)
-        if self._new and await self._misbehaves():
-            await JSONResponse({"error": "something went wrong on our side"}, 500)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        spoiled = await self._misbehaves() if self._new else None
+        await (spoiled or self._app)(scope, receive, send)
 
-    async def _misbehaves(self) -> bool:
-        """Take what the faults of the new release take; whether this request fails."""
+    async def _misbehaves(self) -> ASGIApp | None:
+        """Take what the faults of the new release take; what this request is answered with, if it is not served."""
         self._asked += 1
         if "memory-leak" in self._faults and len(self._kept) < _MOST_KEPT:
             self._kept.append(bytearray(b"\x01") * _KEPT_BYTES)  # written to, or it would take no memory
         if "pool-leak" in self._faults and self._asked == _LEAK_AFTER:
             await self._database.exhaust()
-        return "new-release-errors" in self._faults and self._asked % _ERROR_EVERY == _FIRST_ERROR
+        if "new-release-errors" in self._faults and self._asked % _ERROR_EVERY == _FIRST_ERROR:
+            return JSONResponse({"error": "something went wrong on our side"}, 500)
+        if "new-release-throttles" in self._faults and self._asked % _THROTTLED_EVERY == _FIRST_ERROR:
+            return JSONResponse({"error": "not so fast"}, 429, {"Retry-After": "1"})
+        return None

@@ -10,6 +10,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("lb-ignores-weight", ("ramp.10", "ramp.50"), "the load balancer takes weights, and sends all to 1.0.0"),
     Fault("new-release-slower", ("ramp.10", "ramp.50"), "0.9.0 answers after 300 ms, 1.0.0 after 390 ms"),
     Fault("new-release-errors", _STEPS, "1 % of what 1.0.0 answers is HTTP 500"),
+    Fault("new-release-throttles", _STEPS, "5 % of what 1.0.0 answers is HTTP 429"),
     Fault("ws-dropped-at-switch", _STEPS, "each change of a weight ends that server's live connections"),
     Fault(
         "memory-leak", (*_STEPS, "load.endurance"), "1.0.0 keeps 200 kB of every request, up to 250 MB a process"

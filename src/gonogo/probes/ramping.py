@@ -20,6 +20,7 @@ from statistics import median
 from types import TracebackType
 
 from gonogo.errors import ToolError
+from gonogo.loadtally import THROTTLED
 from gonogo.statistics import quantile, samples_needed
 from gonogo.wire import Place
 
@@ -70,12 +71,17 @@ class Offered:
     latency_ms: float
     """From the moment when it was due."""
     failure: str
-    """Its kind; empty for an answer with a status of 2xx."""
+    """Its kind; empty for an answer with a status of 2xx. A polite refusal is told as ``throttled``."""
     release: str
     """What the answer told; empty if it told nothing, or if there was none."""
     late_ms: float
     """How late our own program sent it."""
     path: str
+
+    @property
+    def throttled(self) -> bool:
+        """Whether it was turned away politely: 429, or 503 with Retry-After."""
+        return self.failure.startswith(THROTTLED)
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,12 @@ class Slice:
 
     requests: int
     failures: int
+    """Those that were throttled are none."""
+    throttled: int
     kinds: Mapping[str, int]
+    """Of both, by what was wrong."""
     latencies_ms: tuple[float, ...] = field(repr=False)
-    """Of all of them; infinite for one that got no answer."""
+    """Without those that were throttled, which are quick and no answer; infinite for one that got none."""
 
     @property
     def error_rate(self) -> float | None:
@@ -281,5 +290,7 @@ def growth_per_min(looks: Sequence[tuple[float, float]]) -> float | None:
 def sliced(offered: Sequence[Offered]) -> Slice:
     """What came of these."""
     kinds = Counter(one.failure for one in offered if one.failure)
-    times = tuple(one.latency_ms if one.release or not one.failure else math.inf for one in offered)
-    return Slice(len(offered), sum(kinds.values()), dict(kinds.most_common()), times)
+    served = [one for one in offered if not one.throttled]
+    times = tuple(one.latency_ms if one.release or not one.failure else math.inf for one in served)
+    failures = sum(bool(one.failure) for one in served)
+    return Slice(len(offered), failures, len(offered) - len(served), dict(kinds.most_common()), times)

@@ -73,6 +73,8 @@ class Ramp(Table):
     tolerance: float = Field(default=0.06, gt=0, lt=0.5)
     """How far that may be from the planned one."""
     max_error_rate: float = Field(default=0.001, gt=0, lt=1)
+    max_throttled_rate: float = Field(default=0.001, gt=0, lt=1)
+    """Of 429, and of 503 with Retry-After, which are no errors and no good answers either."""
     p95_ms: float = Field(default=500.0, gt=0)
     max_slower: float = Field(default=0.2, ge=0, le=10)
     """How much higher the p95 of the new release may be than the earlier one's at the same time, as a share."""
