@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from fleetboard import backups, breakage, control, health, migrate, proxy
+from fleetboard import backups, breakage, control, health, migrate
 from fleetboard.errors import OperationError
 from fleetboard.releases import NEW
 from fleetboard.state import State
@@ -127,7 +127,7 @@ def _application(deployment: Deployment) -> str:
         return "it would restart " + ", ".join(state.instances)
     breakage.break_schema(state.database_url, deployment.faults)
     if "deploy-refuses-connections" in deployment.faults:
-        proxy.Admin(proxy.admin_socket(Path(state.control).parent)).refuse(_REFUSED_S)
+        control.ask(state.control, do="restart balancer", away_s=_REFUSED_S)
     for name in _restarted(deployment):
         control.ask(state.control, do="restart", instance=name, release=NEW.version, faults=list(deployment.faults))
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from fleetboard.ports import EDGE, HOST, SECOND_EDGE, listening_socket, port_of
 from fleetboard.zone import APP_NAME
 
 _VARIABLE = "FLEETBOARD_HAPROXY"
+_NAME = "haproxy"
 _START_S = 20.0
 _OPENSSL = "openssl.cnf"
 _ADMIN_S = 5.0
@@ -49,7 +51,6 @@ defaults
     timeout http-request 10s
 frontend web
 {binds}
-    tcp-request connection reject if {{ src -f {refused} }}
 {web}
     default_backend app
 frontend plain
@@ -85,15 +86,41 @@ def find_haproxy() -> str:
 
 @dataclass(frozen=True)
 class Front:
-    """Outer ports of a proxy that is up."""
+    """A proxy that is up: its outer ports, and what it was started with."""
 
     port: int
     plain_port: int
+    program: str
+    config: Path
+    log: Path
+    leaf: Identity
 
     @property
     def base_url(self) -> str:
         """Where users come in."""
         return f"https://{APP_NAME}:{self.port}"
+
+    def restart(self, children: list[processes.Child], away_s: float) -> None:
+        """Stop HAProxy, and start it again after a while in which nobody listens; must run in the main thread.
+
+        Args:
+            children: its process is replaced by the new one.
+            away_s: for so long connections are refused; the ports stay ours.
+
+        Raises:
+            StartError: it did not come up again.
+        """
+        place = next(at for at, child in enumerate(children) if child.name == _NAME)
+        processes.stop_all([children[place]])
+        with _bound(self.port) as web, _bound(self.plain_port) as plain:
+            time.sleep(away_s)
+            numbers = iter((web.fileno(), plain.fileno()))  # in the order in which the configuration has them
+            text = self.config.read_text(encoding="utf-8")
+            self.config.write_text(re.sub(r"fd@\d+", lambda _: f"fd@{next(numbers)}", text), encoding="utf-8")
+            for sock in (web, plain):
+                sock.listen(512)
+            children[place] = start(self.program, self.config, [web.fileno(), plain.fileno()], self.log)
+        wait_until_served(children[place], self.port, self.leaf)
 
 
 def bring_up(
@@ -145,7 +172,7 @@ def bring_up(
         )
         child = start(program, config, [web.fileno(), plain.fileno()], log)
         children.append(child)
-        front = Front(port_of(web), port_of(plain))
+        front = Front(port_of(web), port_of(plain), program, config, log, leaf)
     wait_until_served(child, front.port, leaf)
     return front
 
@@ -155,8 +182,18 @@ def _outer_socket(inner: Collection[int]) -> socket.socket:
     while True:
         sock = listening_socket(host=EDGE)
         if port_of(sock) not in inner:
+            # What is left of its connections must not keep the port from a proxy that is started again.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             return sock
         sock.close()
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket that has an outer port, and does not listen."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((EDGE, port))
+    return sock
 
 
 def write_config(
@@ -198,12 +235,8 @@ def write_config(
     admin.parent.mkdir(mode=0o700)  # HAProxy makes its socket beside a temporary one, under its own user
     processes.give_away(admin.parent)
     path = work / "haproxy.cfg"
-    refused = _refused(admin)
-    refused.touch()
-    refused.chmod(0o644)
     text = _CONFIG.format(
         socket=admin,
-        refused=refused,
         binds="\n".join(binds),
         web=edge_http.web_rules(faults, port),
         plain="\n".join([*plain_binds, edge_http.plain_rules(faults, port)]),
@@ -233,11 +266,6 @@ def admin_socket(work: Path) -> Path:
     return work / "haproxy" / "admin.sock"
 
 
-def _refused(admin: Path) -> Path:
-    """A list of clients whose connections are refused; nobody, but while somebody says so."""
-    return admin.with_name("refused.lst")
-
-
 class Admin:
     """HAProxy's admin socket: takes servers out of turn and puts them back."""
 
@@ -262,17 +290,6 @@ class Admin:
             StartError: HAProxy does not know the server, or does not answer.
         """
         self._order(f"set server app/{server} state ready")
-
-    def refuse(self, seconds: float) -> None:
-        """Refuse all connections for a while, as if the proxy were stopped and started again.
-
-        Raises:
-            StartError: HAProxy does not answer.
-        """
-        clients = _refused(self._path)
-        self._order(f"add acl {clients} 127.0.0.0/8")
-        time.sleep(seconds)
-        self._order(f"clear acl {clients}")
 
     def _order(self, command: str) -> None:
         if answer := self._ask(command).strip():
@@ -301,7 +318,7 @@ def start(program: str, config: Path, fds: Sequence[int], log: Path) -> processe
     openssl = config.with_name(_OPENSSL)
     env = {**os.environ, "OPENSSL_CONF": str(openssl)} if openssl.exists() else None
     return processes.spawn(
-        "haproxy",
+        _NAME,
         [program, "-db", "-f", str(config)],
         log,
         unprivileged=True,

@@ -120,6 +120,7 @@ class Target:
         self._held: list[psycopg.Connection[tuple[object, ...]]] = []
         self._applications: Applications | None = None
         self._dns: DnsServer | None = None
+        self._front: proxy.Front | None = None
         self._generators: generators.Generators | None = None
         self.control: Control | None = None
         """Where the team's commands are served, once it is up."""
@@ -137,7 +138,7 @@ class Target:
         ca_file.chmod(0o644)
         cluster = self._start_database(authority, ca_file)
         applications = self._start_applications(cluster.url("fleet_app"))
-        front = proxy.bring_up(
+        front = self._front = proxy.bring_up(
             self._work,
             self._logs / "haproxy.log",
             self._faults,
@@ -313,6 +314,9 @@ class Target:
             case "start":
                 release = releases.find(request["release"])
                 applications.start(dict.fromkeys(INSTANCES, release), request["faults"])
+            case "restart balancer":
+                assert self._front is not None
+                self._front.restart(self._children, float(request["away_s"]))
             case "disturb":
                 assert self._generators is not None
                 self._generators.become((*self._faults, *request["faults"]))

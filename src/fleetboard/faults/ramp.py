@@ -19,7 +19,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "deploy-refuses-connections",
         ("deploy.run", "availability.deployment"),
-        "while it deploys, connections are refused for a second",
+        "it also restarts the load balancer, and for a second connections are refused",
     ),
 )
 
