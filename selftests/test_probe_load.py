@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
@@ -212,27 +211,6 @@ def test_workers_share_the_schedule_and_their_figures_merge_exactly() -> None:
     assert facts.generator.lost == ()
 
 
-def test_a_worker_that_is_killed_in_mid_run_is_our_fault() -> None:
-    """Half of the load is gone from then on: what is left is no answer."""
-    killed: list[int] = []
-
-    def told(progress: Mapping[str, float]) -> str:
-        if progress["answered"] > 30 and not killed:
-            workers = [
-                pid for pid in children(os.getpid()) if b"--worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            ]
-            killed.append(workers[-1])
-            os.kill(killed[0], signal.SIGKILL)
-        return ""
-
-    with servers.serve(servers.answer(b"ok")) as server:
-        plan = Plan(server.url, (Request("/"),), (Stretch("steady", 50, 20),), workers=Workers(local=2))
-        with pytest.raises(ToolError, match=r"generator limited: worker \d of 2 ended in mid-run with status -9"):
-            run(plan, LOCUSTFILE, told)
-
-    assert killed
-
-
 def test_a_remote_worker_that_falls_silent_is_missed_and_one_that_never_comes_is_waited_for() -> None:
     """Workers elsewhere are no children of ours; that they are gone is seen by their silence."""
     port = servers.free_port()
@@ -262,44 +240,12 @@ def test_a_remote_worker_that_falls_silent_is_missed_and_one_that_never_comes_is
             run(replace(plan, workers=Workers(remote=1, port=servers.free_port(), within_s=1.0)), LOCUSTFILE)
 
 
-def test_a_starved_generator_is_late_and_says_so() -> None:
-    """Stopped for nine tenths of the time, it can't keep its schedule; the target has nothing to do with that."""
-    begun: list[threading.Thread] = []
-    ended = threading.Event()
-
-    def starve(pid: int) -> None:
-        while not ended.is_set():
-            for number, seconds in ((signal.SIGSTOP, 0.27), (signal.SIGCONT, 0.03)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-                time.sleep(seconds)
-
-    def told(_: Mapping[str, float]) -> str:
-        if not begun:
-            (pid,) = (
-                pid for pid in children(os.getpid()) if b"locust" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            )
-            begun.append(threading.Thread(target=starve, args=[pid], daemon=True))
-            begun[0].start()
-        return ""
-
-    with servers.serve(servers.answer(b"ok")) as server:
-        try:
-            facts = run(Plan(server.url, (Request("/"),), (Stretch("steady", 50, 4),)), LOCUSTFILE, told)
-        finally:
-            ended.set()
-
-    said = limited_by(facts.generator, 100.0, 0.9)
-    assert any("of its requests left more than" in one for one in said), (said, facts.generator)
-
-
 # ---------------------------------------------------------------------- our own end
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("import locust\nraise RuntimeError('broken on purpose')\n", id="import"),
         pytest.param("x = 1\n", id="no-user"),
         pytest.param("import os, locust\nos._exit(7)\n", id="dies"),
     ],
