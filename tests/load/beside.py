@@ -59,16 +59,19 @@ class Beside:
     def looking(self, seconds: float) -> Iterator[None]:
         """Look for the length of the block; live connections are held for so many seconds at most."""
         self._begun = time.monotonic()
-        looker = threading.Thread(target=self._look_on, daemon=True)
+        # Two of them: answers that take their time must not make looks at memory rare.
+        lookers = [threading.Thread(target=one, daemon=True) for one in (self._look_on, self._look_at_memory)]
         with ThreadPoolExecutor(max(self.load.websockets, 1)) as pool:
-            looker.start()
+            for looker in lookers:
+                looker.start()
             ends = time.monotonic() + seconds
             futures: list[Future[str]] = [pool.submit(self._hold, ends) for _ in range(self.load.websockets)]
             try:
                 yield
             finally:
                 self._ending.set()
-                looker.join(self.load.timeout_s * 2 + 5)
+                for looker in lookers:
+                    looker.join(self.load.timeout_s * 2 + 5)
                 self.held = sorted({said for future in futures if (said := future.result())})
 
     def after(self) -> list[str]:
@@ -80,7 +83,6 @@ class Beside:
         with self.target.client() as probe:
             while not self._ending.wait(self.load.look_s):
                 found = self._look(probe)
-                self._look_at_memory()
                 self.looks += 1
                 for what, said in found:
                     if said:
@@ -92,11 +94,11 @@ class Beside:
         return [*found, ("read", self._asked(probe, self.read))] if self.read else found
 
     def _look_at_memory(self) -> None:
-        try:
-            if self.memory is not None:
+        while self.memory is not None and not self._ending.wait(self.load.look_s):
+            try:
                 self.memory.look()
-        except (TargetError, ToolError) as error:
-            self.unseen = error
+            except (TargetError, ToolError) as error:
+                self.unseen = error
 
     def _asked(self, probe: HttpProbe, path: str, *, health: bool = False) -> str:
         try:

@@ -157,13 +157,13 @@ class LoadRun:
         """Seconds of the schedule and memory in units of 10^6 bytes, by process, as they were seen in a part of it.
 
         Raises:
-            TargetError: the processes' manager did not answer as it should.
+            TargetError: the processes' manager never answered as it should.
             ToolError: the plan names none, or it could not be asked.
         """
         self.target.settings("process")
-        if self.beside.unseen is not None:
-            raise self.beside.unseen
         looks = self.beside.memory.looks if self.beside.memory else {}
+        if self.beside.unseen is not None and not looks:
+            raise self.beside.unseen
         seen = {name: [(at - self._begun, mb) for at, mb in megabytes(its)] for name, its in looks.items()}
         return {name: [one for one in its if begins_s <= one[0] < ends_s] for name, its in seen.items()}
 
