@@ -28,7 +28,7 @@ SHORT = {
 }
 SPIKE = {"rps": 170.0, "duration_s": 2.0, "settle_s": 1.0, "recover_s": 2.0}
 BRIEF = {"rps": 65.0, "duration_s": 0.5, "settle_s": 0.0, "recover_s": 0.5}
-LATE = {"duration_s": 2.0, "warmup_s": 0.5, "max_late_ms": 100.0}
+LATE = {"duration_s": 1.2, "warmup_s": 0.5, "max_late_ms": 100.0}
 MIX = [{"path": f"/api/fleet/{kind}?limit=20"} for kind in ("vehicles", "loads")]
 WRITE = {
     "method": "POST",
@@ -85,7 +85,10 @@ def test_writes_by_somebody_who_signed_in_are_taken_away_again(running: Fleet) -
 
 GENERATOR: dict[str, tuple[str, dict[str, Any]]] = {
     "generator-starved": ("generator limited: 1 % of its requests left more than", {}),
-    "worker-killed": (r"generator limited: worker \d of 2 ended in mid-run with status -9", {"workers": 2}),
+    "worker-killed": (
+        r"generator limited: worker \d of 2 ended in mid-run with status -9",
+        {"workers": 2, "duration_s": 6.0},
+    ),
     "locustfile-raises": ("left no result; its last words: RuntimeError: the list of trucks is not there", {}),
 }
 

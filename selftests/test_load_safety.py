@@ -93,6 +93,19 @@ def test_nothing_is_sent_where_load_may_not_go(
     assert sink.accepted == []
 
 
+@pytest.mark.parametrize(("file", "said"), [("none.py", "no file"), ("*.txt", "odd.txt, which is no Python file")])
+def test_a_file_of_the_team_that_locust_can_not_read_is_told_before_the_load(
+    tmp_path: Path, file: str, said: str
+) -> None:
+    (tmp_path / "odd.txt").touch()
+    with servers.serve(HEALTH) as sink:
+        found = called(tmp_path, sink.url, "staging", load={"hooks": [file]})
+
+    assert found.outcome is Outcome.ERROR
+    assert found.reason == f"launch.toml: targets.it.load.hooks: {file!r} leads to {said}"
+    assert len(sink.accepted) == 1  # the look at health
+
+
 @pytest.mark.parametrize(
     "options",
     [

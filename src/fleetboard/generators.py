@@ -118,5 +118,5 @@ def _connected(pid: int, port: int | None) -> bool:
 
 def _send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # gone, or somebody else's
             os.kill(pid, number)
