@@ -238,14 +238,15 @@ class Watch:
 
     def _turned_away(self, mine: Slice, confidence: float) -> Iterator[Finding]:
         """What the new release throttled, of our own requests: a load balancer counts it among others."""
-        plan, source = self._plan, self._target.source("ramp.max_throttled_rate")
+        plan, source = self._plan, self._target.source
         rate = mine.throttled / mine.requests if mine.requests else None
         promised, proven = plan.max_throttled_rate, max(plan.max_throttled_rate, plan.proven_of(self._held.share))
         name = f"throttled (429, or 503 with Retry-After){_kinds(mine, throttled=True)}"
         if not self._users:  # with users' requests beside ours, too few of these are sent to prove anything
-            yield Finding(name, rate, rate_below(proven, source, confidence), "1", mine.requests)
+            bound = rate_below(proven, source("ramp.steps" if proven != promised else THROTTLED_RATE), confidence)
+            yield Finding(name, rate, bound, "1", mine.requests)
         if self._users or proven != promised:
-            refuted = rate_not_above(promised, source, confidence)
+            refuted = rate_not_above(promised, source(THROTTLED_RATE), confidence)
             yield Finding(f"{name}, against what the launch promises", rate, refuted, "1", mine.requests)
 
     def _live(self) -> Iterator[Finding]:
@@ -297,7 +298,7 @@ class Watch:
         yield from taken
 
 
-RATE = "ramp.max_error_rate"
+RATE, THROTTLED_RATE = "ramp.max_error_rate", "ramp.max_throttled_rate"
 
 
 def refuse_lateness(window: list[Offered], most_ms: float) -> None:
