@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleetboard_target import Running, running
+from fleetboard_target import Running, running, work_folder
 from gate_calls import Called, call, scratch_for, target_at
 from gate_runs import ROOT
 from gonogo.model import Outcome
@@ -44,6 +44,7 @@ def target_of(up: Running, kind: str = "disposable", **tables: dict[str, Any]) -
     tables["rollback"] = {"answers": NUMBER, **tables.get("rollback", {})}
     target = target_at(up.info, **tables)
     target.kind = kind  # type: ignore[assignment]
+    target.reports = work_folder(up.info) / "reports"  # what was watched here must not be judged elsewhere
     return target
 
 
