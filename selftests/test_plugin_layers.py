@@ -22,6 +22,8 @@ PURE += ("tls_chain", "tls_wire")
 PURE += ("completeness",)
 LOADING = ("arrivals", "loadchart", "loadfacts", "loadrules", "loadtally", "trend")
 PURE += LOADING
+GENERATOR = ("loadclient", "loadoffer")
+"""At home in the generator's process: these import gevent, and only the locustfile imports them."""
 BELOW_PROBES = (
     "addresses",
     "errors",
@@ -126,7 +128,18 @@ def test_gates_use_public_names_and_probes_only() -> None:
             and not name.startswith(("gonogo.probes.", "gonogo.schema.", "gonogo.migrations."))
             and not name.startswith(tuple(f"gonogo.{module}." for module in LOADING))
         }
+        if path.name == "locustfile.py":  # a program of its own
+            private -= within(private, *(f"gonogo.{module}" for module in GENERATOR))
         assert private == set(), path
+
+
+def test_only_the_generator_is_at_home_in_gevent() -> None:
+    generator = {f"gonogo.{module}" for module in GENERATOR}
+    users = {name for name, path in MODULES.items() if within(imports(path), "gevent", "geventhttpclient")}
+    importing = {name for name, path in MODULES.items() if within(imports(path), *generator)}
+
+    assert users == generator
+    assert importing <= generator
 
 
 def at_import(tree: ast.Module) -> Iterator[ast.stmt]:
