@@ -22,7 +22,7 @@ PURE += ("tls_chain", "tls_wire")
 PURE += ("completeness",)
 LOADING = ("arrivals", "loadchart", "loadfacts", "loadrules", "loadtally", "trend")
 PURE += LOADING
-GENERATOR = ("loadclient", "loadoffer")
+GENERATOR = ("loadalarm", "loadclient", "loadoffer")
 """At home in the generator's process: these import gevent, and only the locustfile imports them."""
 BELOW_PROBES = (
     "addresses",

@@ -90,6 +90,23 @@ def test_stall_is_seen_by_every_request_that_waited() -> None:
     assert sum(latency > 100 for latency in found.latencies_ms) == pytest.approx(95, abs=15)
 
 
+def test_connections_are_opened_in_the_warm_up_with_a_few_to_spare() -> None:
+    """Five requests wait at a time; those that count find enough connections, also if one or two more wait."""
+
+    def handler(connection: socket.socket, stopping: threading.Event) -> None:
+        while servers.read_request(connection):
+            time.sleep(0.1)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with servers.serve(handler) as server:
+        facts = offer(server.url, warmup_s=2.0, duration_s=2.0)
+
+    assert facts.of("steady").failures == 0
+    opened = [moment - server.accepted[0] for moment in server.accepted]
+    assert sum(moment < 1.9 for moment in opened) >= 7
+    assert sum(moment > 1.9 for moment in opened) <= 3  # this machine's own hiccups
+
+
 @pytest.mark.parametrize(
     ("handler", "kind"),
     [
@@ -110,7 +127,7 @@ def test_bad_server(handler: servers.Handler, kind: str) -> None:
     assert (found.requests, found.failures, found.throttled) == (6, 6, 0)
     assert all(kind in one for one in found.kinds), found.kinds
     assert facts.served_rps("steady") == 0
-    assert len(server.accepted) <= 12
+    assert len(server.accepted) <= 6
 
 
 @pytest.mark.parametrize(

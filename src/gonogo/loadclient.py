@@ -149,6 +149,8 @@ class Client:
         self._wait = gevent.get_hub().wait
         self._idle: list[_Connection] = []
         self._places: list[Any] = []
+        self.spare = 0
+        """Connections that are to be left over when one is taken; so many more are opened than are in use."""
         self.opened = 0
         """Connections that were opened so far."""
 
@@ -192,9 +194,14 @@ class Client:
                 raise
         return self._exchange(self._open(), method, sent, most_bytes)
 
+    def close(self) -> None:
+        """Close what is kept."""
+        while self._idle:
+            self._idle.pop().close()
+
     def _kept(self) -> _Connection | None:
         """The connection that was used last; those that the other side has closed meanwhile are let go."""
-        while self._idle:
+        while len(self._idle) > self.spare:
             connection = self._idle.pop()
             if not connection.poll.poll(0):  # what is idle has nothing to say but that it ends
                 return connection
