@@ -9,22 +9,25 @@ have a warm-up of three seconds, as the gates have, which neither they nor the s
 and max of both with their distance from the truth of the same run, how late our requests left, and requests per
 second of processor time.
 
-What the server can't see is missing from its truth: how long a request lay in its kernel before the process ran.
+A request's time begins when the server's kernel gets it, not when the server does: that could not see what waited
+while it stood still, neither in the stall that is asked for nor in one of its machine's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import math
 import os
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,8 @@ NEAR = 0.02
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 FAILURE = b"HTTP/1.1 500 Broken\r\nContent-Length: 2\r\n\r\nno"
 AT_ONCE = "at once"
+STAMP = 35
+"""SO_TIMESTAMPNS of Linux, see socket(7): the kernel says when it got what is read."""
 FULL_RPS = 6000
 """More than is answered in time here, so that nobody ever pauses, as plain Locust's users don't."""
 COST_ROUNDS, COST_S = 5, 5.0
@@ -82,60 +87,69 @@ def end(environment, **_):
 """
 
 
-class Server(asyncio.Protocol):
-    """One connection of the server; what it knows of all of them is the class's."""
+class Server:
+    """Answers in its way, one request at a time on each connection."""
 
-    kind = ""
-    truth: list[tuple[str, float, bool]] = []  # noqa: RUF012 - of all connections
-    """Path, milliseconds from its last byte to the answer's being written, and whether that was an error."""
-    begun = 0.0
-    asked = 0
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.truth: list[tuple[str, float, bool]] = []
+        """Path, milliseconds from its arrival to the answer's being written, and whether that was an error."""
+        self.asked = 0
+        self.loop = asyncio.get_running_loop()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self.listener.setblocking(False)
+        self.listener.setsockopt(socket.SOL_SOCKET, STAMP, 1)
+        self.loop.add_reader(self.listener, self.accept)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the way back."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self.transport, self.data = transport, b""
+    def accept(self) -> None:
+        """Takes whoever waits."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = self.listener.accept()
+                connection.setblocking(False)
+                self.loop.add_reader(connection, self.read, connection)
 
-    def data_received(self, data: bytes) -> None:
-        """Answers when it is time; a client asks one thing at a time."""
-        arrived = time.perf_counter()
-        self.data += data
-        if not self.data.endswith(b"\r\n\r\n"):
+    def read(self, connection: socket.socket) -> None:
+        """Sees to it that one request is answered in time."""
+        data, notes, _, _ = connection.recvmsg(4096, 64)
+        if not data:
+            self.loop.remove_reader(connection)
+            connection.close()
             return
-        path, self.data = self.data.split(b" ", 2)[1].decode(), b""
-        kind = self.kind
-        if kind == AT_ONCE:
-            self.transport.write(ANSWER)
+        path = data.split(b" ", 2)[1].decode()
+        if self.kind == AT_ONCE:
+            connection.send(ANSWER)
             return
-        Server.begun = self.begun or arrived
-        Server.asked += 1
-        since, odd = arrived - self.begun, self.asked % 100 == 50
-        wait = SLOW_S if kind == "1 % at 2 s" and odd else USUAL_S
-        if kind == "one 2-s stall" and STALL_AFTER_S <= since < STALL_AFTER_S + STALL_S:
-            wait += STALL_AFTER_S + STALL_S - since
-        bad = kind == "1 % HTTP 500" and odd
-        asyncio.get_running_loop().call_later(wait, self.answer, path, arrived, bad)
+        # By the kernel's clock: it has the request before we know of it, and much before if we stand still.
+        seconds, nano = next(struct.unpack("qq", note) for _, what, note in notes if what == STAMP)
+        if not self.asked and self.kind == "one 2-s stall":
+            self.loop.call_later(STALL_AFTER_S, time.sleep, STALL_S)  # all of it stands still
+        self.asked += 1
+        odd = self.asked % 100 == 50
+        bad = self.kind == "1 % HTTP 500" and odd
+        wait = SLOW_S if self.kind == "1 % at 2 s" and odd else USUAL_S
+        self.loop.call_later(wait, self.answer, connection, path, seconds * 10**9 + nano, bad)
 
-    def answer(self, path: str, arrived: float, bad: bool) -> None:
+    def answer(self, connection: socket.socket, path: str, arrived_ns: int, bad: bool) -> None:
         """Writes the answer, and the truth."""
-        self.transport.write(FAILURE if bad else ANSWER)
-        self.truth.append((path, (time.perf_counter() - arrived) * 1000, bad))
+        with contextlib.suppress(OSError):  # the other one may have gone
+            connection.send(FAILURE if bad else ANSWER)
+        self.truth.append((path, (time.time_ns() - arrived_ns) / 1e6, bad))
 
 
 async def _serve(kind: str, log: Path) -> None:
     """One server; every answer's time is logged when the process is told to end."""
-    Server.kind = kind
     prefer(os.getpid())  # as the generator: what else runs here is not the question
-    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    server = Server(kind)
+    print(server.listener.getsockname()[1], flush=True)
     gc.collect()
     gc.freeze()
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    log.write_text(json.dumps(Server.truth))
+    await server.loop.run_in_executor(None, sys.stdin.read)
+    log.write_text(json.dumps(server.truth))
     os._exit(0)
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(kind: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Address of a server, and the file that has its truth after the block."""
     log = folder / "truth.json"
