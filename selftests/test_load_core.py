@@ -324,3 +324,20 @@ def test_rows_that_never_arrived_are_missed() -> None:
     assert not tally.complete
     assert tally.silent(7.0, 5.0) == ["b"]
     assert tally.document("", [])["lost"] == ["a told of 2 requests, 1 arrived"]
+
+
+def test_progress_speaks_of_the_last_five_seconds_and_counts_all() -> None:
+    """Whatever the order in which two generators told of it, and however often it is asked."""
+    tally = Tally([Stretch("steady", 10, 30)], {}, ["a", "b"])
+    for second in range(0, 30, 2):
+        for name, after in (("b", 1), ("a", 0)):
+            columns = Columns()
+            for tenth in range(10):
+                bad = (f"{THROTTLED}HTTP 429", "HTTP 500", "")[min(tenth, 2)]
+                columns.add(second + after + tenth / 10, 50.0 + second, 0.1, 0, bad)
+            tally.take(name, second + 2.0, columns.pack())
+        said = tally.progress(second + 2.0)
+        assert said["answered"] == (second + 2) * 10
+        assert (said["failed"], said["throttled"]) == (second + 2, second + 2)
+        assert said["rps"] == pytest.approx(10, abs=0.3)
+        assert said["p95_ms"] == 50.0 + second

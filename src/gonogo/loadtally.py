@@ -19,7 +19,9 @@ from gonogo.loadrules import Limits, Watch
 THROTTLED = "throttled: "
 """What the kind of a request begins with that was turned away politely."""
 LATELY_S = 5.0
-"""Time that the progress line speaks of."""
+"""Time that the progress line speaks of, in seconds."""
+MOST_LATELY = 20_000
+"""Rows that it speaks of at most."""
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Tally:
         self.shares = {name: Share(name, 0.0) for name in names}
         self._begins = [math.fsum(s.duration_s for s in stretches[:i]) for i in range(len(stretches))]
         self._watches = {name: Watch(limit) for name, limit in limits.items()}
-        self._passed = 0
+        self._old = self._throttled = 0
         self._stopped = ""
 
     @property
@@ -106,6 +108,7 @@ class Tally:
         share = self.shares[name]
         share.heard_s = now_s
         share.rows += self.rows.append(packed)
+        self._throttled += sum(kind.startswith(THROTTLED) for _, kind in packed["bad"])
         for row in range(first, len(self.rows.due)):
             watch = self._watches.get(self.stretch_of(self.rows.due[row]))
             if watch is not None:
@@ -138,21 +141,23 @@ class Tally:
                 return f"{name}: {why}"
         return ""
 
+    def _ended_s(self, row: int) -> float:
+        return self.rows.due[row] + self.rows.latency[row] / 1000
+
     def progress(self, now_s: float) -> dict[str, float]:
         """How it goes: figures of the last seconds, counts of all."""
-        lately = [
-            row
-            for row in range(max(len(self.rows.due) - 20_000, 0), len(self.rows.due))
-            if self.rows.due[row] + self.rows.latency[row] / 1000 > now_s - LATELY_S
-        ]
+        since_s, count = now_s - LATELY_S, len(self.rows.due)
+        # Rows come about in the order of their ends, so what is old is passed once and not looked at again.
+        while self._old < count and self._ended_s(self._old) <= since_s:
+            self._old += 1
+        lately = [row for row in range(max(self._old, count - MOST_LATELY), count) if self._ended_s(row) > since_s]
         latencies = sorted(self.rows.latency[row] for row in lately)
-        throttled = sum(kind.startswith(THROTTLED) for kind in self.rows.bad.values())
         return {
             "rps": len(lately) / min(max(now_s, 0.5), LATELY_S),
             "p95_ms": latencies[math.ceil(0.95 * len(latencies)) - 1] if latencies else 0.0,
-            "answered": len(self.rows.due),
-            "failed": len(self.rows.bad) - throttled,
-            "throttled": throttled,
+            "answered": count,
+            "failed": len(self.rows.bad) - self._throttled,
+            "throttled": self._throttled,
             "left_s": max(self.duration_s - now_s, 0.0),
         }
 
