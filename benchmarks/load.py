@@ -21,6 +21,7 @@ import gc
 import json
 import math
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -52,10 +53,11 @@ AT_ONCE = "at once"
 STAMP = 35
 """SO_TIMESTAMPNS of Linux, see socket(7): the kernel says when it got what is read."""
 FULL_RPS = 6000
-"""More than is answered in time here, so that nobody ever pauses, as plain Locust's users don't."""
+"""About what plain Locust's users make on one processor when they never pause."""
 COST_ROUNDS, COST_S = 5, 5.0
 SERVERS = ("constant 100 ms", "1 % at 2 s", "one 2-s stall", "1 % HTTP 500")
 COLUMNS = ("server", "RPS", "asked by", "n", "errors", "p50", "p95", "p99", "max", "late p99", "per CPU-s")
+COLUMNS += ("others",)
 
 PLAIN = """
 import json, os, time
@@ -202,8 +204,20 @@ def plain(url: str, rate: float | None, seconds: float, folder: Path, warm_s: fl
     return found
 
 
+def busy_s() -> tuple[float, float]:
+    """Seconds of processor time that this machine has spent, steal included, and those that ended children had."""
+    ticks = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+    spent = sum(int(one) for place, one in enumerate(ticks) if place not in {3, 4}) / os.sysconf("SC_CLK_TCK")
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent, children.ru_utime + children.ru_stime
+
+
 def beside(kind: str, rate: int, who: str, seconds: float) -> tuple[dict[str, Any], list[tuple[float, bool]]]:
-    """What one of the two found, and what the server knows of the same requests."""
+    """What one of the two found, and what the server knows of the same requests.
+
+    ``others``: share of the machine's processors that whoever else had.
+    """
+    begun, (before, own_before) = time.perf_counter(), busy_s()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with serving(kind, folder) as (url, log):
@@ -212,6 +226,9 @@ def beside(kind: str, rate: int, who: str, seconds: float) -> tuple[dict[str, An
             else:
                 found = plain(url, rate, seconds, folder, WARM_S)
         truth = [(path.removeprefix("/"), wait, bad) for path, wait, bad in json.loads(log.read_text())]
+    after, own = busy_s()
+    capacity = (time.perf_counter() - begun) * (os.cpu_count() or 1)
+    found["others"] = max(after - before - (own - own_before), 0.0) / capacity
     warming = rate * WARM_S  # the number of the first request that counts
     counted = [(w, bad) for path, w, bad in truth if path != "warm" and int(path or warming) >= warming]
     return found, counted
@@ -242,8 +259,10 @@ def main(seconds: float) -> None:
                 errors[who] += found["failed"] != failed
                 late = f"{found['late_ms']:.1f} ms" if "late_ms" in found else ""
                 row = [kind, str(rate), who, f"{found['n']:,}", f"{found['failed']} ({failed})", *figures, late]
-                print(f"| {' | '.join([*row, format(found['per_cpu_s'], ',.0f')])} |", flush=True)
+                row += [f"{found['per_cpu_s']:,.0f}", f"{found['others']:.0%}"]
+                print(f"| {' | '.join(row)} |", flush=True)
     print(f"\nIn brackets the server's truth, in ms; thick: further from it than {NEAR:.0%}.")
+    print("Others: share of this machine's processor time that somebody else had meanwhile.")
     every = len(SERVERS) * len(RATES) * (len(QUANTILES) + 1)
     for who, count in good.items():
         print(f"{who}: {count} of {every} figures within {NEAR:.0%}, {errors[who]} error counts wrong")
