@@ -26,7 +26,8 @@ BEGINS_S = 0.3
 REPORT_S = 0.5
 """How often a generator tells what came in."""
 LAG_S = 0.1
-SWEEP_S = 0.05
+SWEEP_S, SWEEP_MOST_S = 0.05, 0.5
+"""How soon at least, and how late at most, it is looked again for requests that are out for too long."""
 MOST_OUT = 4000
 UNDO_S = 10.0
 YOUNG = 20_000
@@ -208,14 +209,14 @@ class Offering:
     def _end_late_ones(self) -> None:
         """Ends requests that are out for too long: one look at the eldest costs less than a timer for each."""
         while True:
-            gevent.sleep(SWEEP_S)
-            oldest = time.perf_counter() - self.started - self.timeout_s
-            late = []
+            now = time.perf_counter() - self.started
+            late, left = [], self.timeout_s
             for due, greenlet in self.out.values():  # in the order of their due times
-                if due > oldest:
+                if (left := due + self.timeout_s - now) > 0:
                     break
                 late.append(greenlet)
             gevent.killall(late, block=False)
+            gevent.sleep(min(max(left, SWEEP_S), SWEEP_MOST_S))
 
     def _tell_on(self, tell: Callable[[dict[str, Any]], None]) -> None:
         while True:
