@@ -54,20 +54,24 @@ STAMP = 35
 """SO_TIMESTAMPNS of Linux, see socket(7): the kernel says when it got what is read."""
 FULL_RPS = 6000
 """About what plain Locust's users make on one processor when they never pause."""
-COST_ROUNDS, COST_S = 5, 5.0
+COST_ROUNDS, COST_S = 5, 4.0
 SERVERS = ("constant 100 ms", "1 % at 2 s", "one 2-s stall", "1 % HTTP 500")
 COLUMNS = ("server", "RPS", "asked by", "n", "errors", "p50", "p95", "p99", "max", "late p99", "per CPU-s")
 COLUMNS += ("others",)
 
 PLAIN = """
-import json, os, time
+import json, os, random, time
+import gevent
 from locust import FastHttpUser, constant, constant_throughput, events, task
 
 began = time.perf_counter()
-warm_s = float(os.environ["WARM_S"])
+warm_s, each = float(os.environ["WARM_S"]), float(os.environ["EACH"] or 0)
 
 class Asking(FastHttpUser):
-    wait_time = constant_throughput(float(os.environ["EACH"])) if os.environ["EACH"] else constant(0)
+    wait_time = constant_throughput(each) if each else constant(0)
+
+    def on_start(self):
+        gevent.sleep(random.random() / each if each else 0)  # not all users at the same moment
 
     @task
     def ask(self):
@@ -266,22 +270,27 @@ def main(seconds: float) -> None:
     every = len(SERVERS) * len(RATES) * (len(QUANTILES) + 1)
     for who, count in good.items():
         print(f"{who}: {count} of {every} figures within {NEAR:.0%}, {errors[who]} error counts wrong")
-    at_full_speed()
+    cost("at full speed", None)
+    cost(f"at {RATES[-1]} a second", RATES[-1])
 
 
-def at_full_speed() -> None:
-    """What a request costs when there is nothing but requests: several rounds each, by turns."""
+def cost(what: str, rate: float | None) -> None:
+    """What a request costs the generator, of a server that answers at once: several rounds each, by turns."""
     costs: dict[str, list[float]] = {"ours": [], "Locust": []}
     for _ in range(COST_ROUNDS):
-        for who, cost in costs.items():
+        for who, found in costs.items():
             with tempfile.TemporaryDirectory() as name, serving(AT_ONCE, Path(name)) as (url, _log):
-                found = ours(url, FULL_RPS, COST_S) if who == "ours" else plain(url, None, COST_S, Path(name))
-            cost.append(found["per_cpu_s"])
-    middle = {who: quantile(cost, 0.5) for who, cost in costs.items()}
+                if who == "ours":
+                    said = ours(url, rate or FULL_RPS, COST_S)
+                else:
+                    said = plain(url, rate, COST_S, Path(name))
+            found.append(said["per_cpu_s"])
+    middle = {who: quantile(found, 0.5) for who, found in costs.items()}
     pairs = ", ".join(f"{a / b:.0%}" for a, b in zip(costs["ours"], costs["Locust"], strict=True))
     print(
-        f"requests per CPU-second at full speed: ours {middle['ours']:,.0f}, FastHttpUser {middle['Locust']:,.0f}: "
-        f"{middle['ours'] / middle['Locust']:.0%} (rounds: {pairs})"
+        f"requests per CPU-second {what}: ours {middle['ours']:,.0f}, FastHttpUser {middle['Locust']:,.0f}: "
+        f"{middle['ours'] / middle['Locust']:.0%} (rounds: {pairs})",
+        flush=True,
     )
 
 
