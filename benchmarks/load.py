@@ -117,7 +117,9 @@ class Server:
 
     def read(self, connection: socket.socket) -> None:
         """Sees to it that one request is answered in time."""
-        data, notes, _, _ = connection.recvmsg(4096, 64)
+        data, notes = b"", []
+        with contextlib.suppress(ConnectionResetError):
+            data, notes, _, _ = connection.recvmsg(4096, 64)
         if not data:
             self.loop.remove_reader(connection)
             connection.close()

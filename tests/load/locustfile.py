@@ -61,13 +61,15 @@ def _job(host: str | None) -> dict[str, Any]:
         return job
     rps = _setting("RPS", 20.0)
     ca_file = os.environ.get("GONOGO_LOAD_CA_FILE")
-    warmup = Stretch("warm-up", rps, _setting("WARMUP_S", 3.0))
+    warmup_s = _setting("WARMUP_S", 3.0)
+    warmup = Stretch("warm-up", rps, warmup_s)
     stretches = [vars(warmup), vars(Stretch("steady", rps, _setting("DURATION_S", 30.0)))]
     return {
         "base_url": host or "",
         "stretches": [one for one in stretches if one["duration_s"]],
         "requests": json.loads(os.environ.get("GONOGO_LOAD_REQUESTS") or '[{"path": "/", "weight": 1}]'),
         "headers": json.loads(os.environ.get("GONOGO_LOAD_HEADERS") or "{}"),
+        "counts_from_s": warmup_s,
         "timeout_s": _setting("TIMEOUT_S", 10.0),
         "ca_pem": Path(ca_file).read_text(encoding="ascii") if ca_file else None,
         "stats": True,
