@@ -311,11 +311,11 @@ def test_an_exception_excuses_its_lines_and_no_others(tmp_path: Path) -> None:
 # Commands and journald
 
 
-def from_command(code: str, **source: Any) -> Called:
+def from_command(code: str, timeout_s: float = 20.0, **source: Any) -> Called:
     info = {"base_url": "https://127.0.0.1:1", "env": {}}
     sources = [{"command": [sys.executable, "-c", code], **source}]
     return call(
-        log_gates.test_clean, target_at(info, logs={"sources": sources, "within_s": HOUR, "timeout_s": 1.0})
+        log_gates.test_clean, target_at(info, logs={"sources": sources, "within_s": HOUR, "timeout_s": timeout_s})
     )
 
 
@@ -324,7 +324,7 @@ def test_the_output_of_a_command_is_a_log() -> None:
     assert from_command(f"print('{iso(5)} ERROR x')")["error lines"].ok is False
     assert from_command("pass").outcome is Outcome.FAIL
     assert "failed with status 3" in from_command("raise SystemExit(3)").reason
-    assert "did not end within 1 s" in from_command("import time; time.sleep(9)").reason
+    assert "did not end within 1 s" in from_command("import time; time.sleep(9)", timeout_s=1.0).reason
     long = from_command(f"print('{iso(5)} ERROR first'); print('{iso(4)} fine\\n' * 60_000)")
     assert long.outcome is Outcome.INCONCLUSIVE
     assert "its beginning is lost" in long.reason
