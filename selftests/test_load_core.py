@@ -16,7 +16,7 @@ from gonogo import statistics
 from gonogo.arrivals import Stretch, schedule, spread
 from gonogo.bounds import interval_below, quantile_below, rate_below
 from gonogo.loadrules import SAFETY_LEAST, Generator, Limits, Watch, certainty, limited_by
-from gonogo.loadtally import THROTTLED, Columns, Tally
+from gonogo.loadtally import THROTTLED, Columns, Tally, failure_of
 from gonogo.trend import medians, trend
 
 LIMIT = 0.001
@@ -324,6 +324,23 @@ def test_rows_that_never_arrived_are_missed() -> None:
     assert not tally.complete
     assert tally.silent(7.0, 5.0) == ["b"]
     assert tally.document("", [])["lost"] == ["a told of 2 requests, 1 arrived"]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "failure"),
+    [
+        (200, {}, ""),
+        (299, {"retry-after": "1"}, ""),
+        (199, {}, "HTTP 199"),
+        (304, {}, "HTTP 304"),
+        (403, {"retry-after": "1"}, "HTTP 403"),
+        (429, {}, "throttled: HTTP 429"),
+        (503, {}, "HTTP 503"),
+        (503, {"retry-after": "1"}, "throttled: HTTP 503"),
+    ],
+)
+def test_what_is_turned_away_politely_is_told_apart(status: int, headers: dict[str, str], failure: str) -> None:
+    assert failure_of(status, headers) == failure
 
 
 def test_progress_speaks_of_the_last_five_seconds_and_counts_all() -> None:

@@ -19,7 +19,7 @@ import gevent.pool  # type: ignore[import-untyped]
 from gonogo.arrivals import Stretch, schedule, spread
 from gonogo.loadalarm import Alarm
 from gonogo.loadclient import Client, TooLongError
-from gonogo.loadtally import THROTTLED, Columns
+from gonogo.loadtally import Columns, failure_of
 
 BEGINS_S = 0.3
 """From the word to start to the first request, so that every generator has it."""
@@ -168,14 +168,11 @@ class Offering:
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever a request ends in is one failed request
             return f"{type(error).__name__}: {error}"[:200]
-        status = answer.status
-        if 200 <= status < 300:
-            if one.get("undo"):
-                headers = {name: value for name, value in one["sent"].items() if name != "Content-Type"}
-                self.created.append((answer.headers.get("location", ""), headers))
-            return ""
-        polite = status == 429 or (status == 503 and "retry-after" in answer.headers)
-        return f"{THROTTLED if polite else ''}HTTP {status}"
+        bad = failure_of(answer.status, answer.headers)
+        if not bad and one.get("undo"):
+            headers = {name: value for name, value in one["sent"].items() if name != "Content-Type"}
+            self.created.append((answer.headers.get("location", ""), headers))
+        return bad
 
     def _undo(self) -> list[str]:
         """Deletes what was made; returns what could not be."""

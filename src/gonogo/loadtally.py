@@ -24,6 +24,19 @@ MOST_LATELY = 20_000
 """Rows that it speaks of at most."""
 
 
+def failure_of(status: int, headers: Mapping[str, str]) -> str:
+    """The kind of failure that an answer is: empty for 2xx; 429, and 503 with Retry-After, are throttling.
+
+    Args:
+        status: HTTP status code.
+        headers: by their names in lower case.
+    """
+    if 200 <= status < 300:
+        return ""
+    polite = status == 429 or (status == 503 and "retry-after" in headers)
+    return f"{THROTTLED if polite else ''}HTTP {status}"
+
+
 @dataclass
 class Columns:
     """Finished requests, a row each."""

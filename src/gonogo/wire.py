@@ -20,7 +20,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from gonogo.loadtally import THROTTLED
+from gonogo.loadtally import failure_of
 
 _LARGEST_HEAD = 65_536
 _LARGEST_BODY = 5_000_000
@@ -80,11 +80,8 @@ class Reply:
 
     @property
     def failure(self) -> str:
-        """Its kind if it is no 2xx, else empty; of 429, and of 503 with Retry-After, it says that it throttles."""
-        if 200 <= self.status < 300:
-            return ""
-        polite = self.status == 429 or (self.status == 503 and "retry-after" in self.headers)
-        return f"{THROTTLED if polite else ''}HTTP {self.status}"
+        """Its kind, as the load's generator tells it; empty for a good answer."""
+        return failure_of(self.status, self.headers)
 
 
 class Client:
