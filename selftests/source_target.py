@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fleetboard import source
+from fleetboard import generators, source
 from gate_calls import target_at
 from gate_runs import ROOT
 from gonogo.completeness import variables
@@ -23,6 +23,7 @@ def target_with(folder: Path, *faults: str, **change: Any) -> Target:
     """The rehearsal with a source that has these faults; ``change`` are keys that differ from the file's."""
     commit = source.make(folder / "source", faults)
     env = named_variables() | {source.SOURCE: str(folder / "source"), source.COMMIT: commit}
+    env[generators.HOOKS] = str(generators.SAMPLE)
     target = target_at({"base_url": "https://app.fleet.test", "env": env}, change=change)
     target.reports = folder / "reports"
     return target

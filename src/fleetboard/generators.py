@@ -18,9 +18,10 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 
 HOOKS = "FLEETBOARD_LOAD_HOOKS"
 """Environment variable with the path of the team's own part of the load: a file that Locust reads."""
+SAMPLE = Path(__file__).parent / "sample" / "load_hooks.py"
+"""The file as it is without a fault."""
 
 _STARVED, _KILLED, _RAISES = "generator-starved", "worker-killed", "locustfile-raises"
-_SAMPLE = Path(__file__).parent / "sample" / "load_hooks.py"
 _RAISING = '\nraise RuntimeError("the list of trucks is not there")\n'
 _LOOK_S = 0.2
 _CYCLES, _HELD_S, _FREE_S = 10, 0.27, 0.03
@@ -39,7 +40,7 @@ class Generators:
             work: folder for the team's file.
             base_url: what a generator must have been told to ask.
         """
-        self.hooks = work / _SAMPLE.name
+        self.hooks = work / SAMPLE.name
         self._base_url = base_url
         self._faults: frozenset[str] = frozenset()
         self._ended = threading.Event()
@@ -50,7 +51,7 @@ class Generators:
     def become(self, faults: Collection[str]) -> None:
         """Have these faults from now on."""
         self._faults = frozenset(faults)
-        text = _SAMPLE.read_text(encoding="utf-8")
+        text = SAMPLE.read_text(encoding="utf-8")
         self.hooks.write_text(text + _RAISING * (_RAISES in faults), encoding="utf-8")
         if self._thread is None and self._faults & {_STARVED, _KILLED}:
             self._thread = threading.Thread(target=self._keep_looking, daemon=True)
