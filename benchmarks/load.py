@@ -53,7 +53,7 @@ AT_ONCE = "at once"
 STAMP = 35
 """SO_TIMESTAMPNS of Linux, see socket(7): the kernel says when it got what is read."""
 FULL_RPS = 10_000
-"""More than one processor can send: the generator is the limit, as it is for plain Locust's users, who never pause."""
+"""More than one processor can send: so the generator is the limit, as it is for Locust's users, who never pause."""
 COST_ROUNDS, COST_S = 5, 4.0
 SERVERS = ("constant 100 ms", "1 % at 2 s", "one 2-s stall", "1 % HTTP 500")
 COLUMNS = ("server", "RPS", "asked by", "n", "errors", "p50", "p95", "p99", "max", "late p99", "per CPU-s")
